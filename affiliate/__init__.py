@@ -1,0 +1,78 @@
+"""Tuike (推客): social-distribution affiliate platform.
+
+`create_app` is the table of contents: what the application is made of, in the order of the house.
+"""
+
+from typing import Any
+
+from flask import Flask
+from redis import Redis
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from affiliate import config, logs
+from affiliate.config import Settings
+from affiliate.db import App, db
+
+
+def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
+    """The whole application. It needs a database and a Valkey, and a secret key.
+
+    Without `DATABASE_URL` the caller starts the embedded servers first and passes their addresses
+    (see `affiliate.embedded`).
+    """
+    settings = settings or config.load(**overrides)
+    if not settings.database_url or not settings.redis_url or not settings.secret_key:
+        raise config.BadSettings(
+            "DATABASE_URL, REDIS_URL and AFFILIATE_SECRET_KEY are needed outside `affiliate up`"
+        )
+    app = App(
+        "affiliate",
+        root_path=str(config.ROOT / "affiliate"),
+        template_folder=str(config.shipped("templates")),
+        static_folder=str(config.shipped("static")),
+    )
+    _configure(app, settings)
+    _connect(app, settings)
+    _open_doors(app)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    from affiliate import security
+
+    assert settings.secret_key
+    secret = settings.secret_key.get_secret_value()
+    app.config.update(
+        SETTINGS=settings,
+        SECRET_KEY=secret,
+        ID_SALT=security.derive(secret, "ids").hex(),
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        MAX_CONTENT_LENGTH=2 * 1024 * 1024,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=bool(settings.public_url and settings.public_url.scheme == "https"),
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["keys"] = {}
+    logs.configure(app, settings)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+
+def _connect(app: Flask, settings: Settings) -> None:
+    from flask_migrate import Migrate
+
+    db.init_app(app)
+    Migrate(app, db, directory=str(config.shipped("migrations")))
+    app.extensions["redis"] = Redis.from_url(settings.redis_url or "")
+
+
+def _open_doors(app: Flask) -> None:
+    from affiliate import api, intake, links
+    from affiliate.consoles import public
+
+    api.init_app(app)
+    intake.init_app(app)
+    links.init_app(app)
+    public.init_app(app)

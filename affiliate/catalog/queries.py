@@ -1,0 +1,43 @@
+"""What is known of shops and products."""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from affiliate.catalog import rules
+from affiliate.catalog.models import Product, Shop, Variant
+from affiliate.db import db
+
+
+def shop(merchant_id: int, shop_id: int, *, lock: bool = False) -> Shop | None:
+    return db.session.get(Shop, (merchant_id, shop_id), with_for_update=lock or None)
+
+
+def shops(merchant_id: int, shop_ids: Collection[int] = ()) -> Sequence[Shop]:
+    """The merchant's connected shops, or those of them that are named."""
+    query = sa.select(Shop).where(Shop.merchant_id == merchant_id, Shop.disconnected_at.is_(None))
+    if shop_ids:
+        query = query.where(Shop.id.in_(shop_ids))
+    return db.session.scalars(query.order_by(Shop.id)).all()
+
+
+def shop_of_address(shops: Collection[Shop], address: str) -> Shop | None:
+    """On which of these shops a normalised address lies; the most exact host wins."""
+    on = [each for each in shops if rules.is_on(address, each.domain)]
+    return max(on, key=lambda each: len(each.domain), default=None)
+
+
+def product(merchant_id: int, product_id: int, *, lock: bool = False) -> Product | None:
+    return db.session.get(Product, (merchant_id, product_id), with_for_update=lock or None)
+
+
+def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, list[Variant]]:
+    found: dict[int, list[Variant]] = {product_id: [] for product_id in product_ids}
+    rows = db.session.scalars(
+        sa.select(Variant)
+        .where(Variant.merchant_id == merchant_id, Variant.product_id.in_(list(found)))
+        .order_by(Variant.product_id, Variant.id)
+    )
+    for row in rows:
+        found[row.product_id].append(row)
+    return found

@@ -1,0 +1,192 @@
+"""Connecting shops, and the secrets they sign their webhooks with."""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate import clock, money, security
+from affiliate.catalog import rules
+from affiliate.catalog.models import Platform, Shop
+from affiliate.catalog.platforms import CONNECTIONS, connection
+from affiliate.db import db
+from affiliate.errors import Conflict, FieldError, Invalid, invalid
+
+PLACE = "shops.credentials"
+OLD_SECRET_LIVES = timedelta(hours=24)
+SECRET_BYTES = 32
+
+
+class ShopExists(Conflict):
+    code = "shop_exists"
+
+
+def create_shop(
+    merchant_id: int,
+    *,
+    platform: str,
+    domain: str,
+    currency: str,
+    country: str,
+    credentials: Mapping[str, str],
+    name: str | None = None,
+) -> tuple[Shop, dict[str, str]]:
+    """The shop, and the credentials that were made for it and are shown only now."""
+    if platform not in set(CONNECTIONS):
+        raise invalid("/platform", "unknown_platform", f"There is no connector for {platform!r}.")
+    host = _host(domain)
+    _check_currency(currency)
+    given, made = _complete(platform, credentials)
+    row = {
+        "merchant_id": merchant_id,
+        "platform": platform,
+        "domain": host,
+        "name": name or host,
+        "currency": currency,
+        "country": country,
+        "credentials": _sealed(_with_secret({}, given)),
+    }
+    # Two at once: the second waits here for the first and then finds the place taken.
+    shop = db.session.scalar(
+        insert(Shop)
+        .values(row | {"created_at": clock.now(), "version": 1})
+        .on_conflict_do_nothing(index_elements=["platform", "domain"])
+        .returning(Shop)
+    )
+    if shop is None:
+        raise ShopExists(f"{host} is already connected.")
+    return shop, made
+
+
+def change_shop(
+    shop: Shop,
+    *,
+    name: str | None = None,
+    credentials: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Rename, or rotate secrets: the previous webhook secret stays valid for 24 hours.
+
+    Returns the credentials that were made and are shown only now.
+    """
+    made: dict[str, str] = {}
+    if credentials is not None:
+        kept = _unsealed(shop)
+        partial = connection(shop.platform).makes_secret or "webhook_secret" in credentials
+        given, made = (
+            _complete(shop.platform, credentials)
+            if partial
+            else (_known(shop.platform, credentials), {})
+        )
+        shop.credentials = _sealed(_with_secret(kept, given))
+    if name is not None:
+        shop.name = name
+    shop.version += 1
+    db.session.flush()
+    return made
+
+
+def webhook_secrets(shop: Shop) -> list[str]:
+    """The secrets a webhook of this shop may be signed with now, newest first."""
+    now = clock.now()
+    return [
+        each["value"]
+        for each in _unsealed(shop)["webhook_secrets"]
+        if each["until"] is None or datetime.fromisoformat(each["until"]) > now
+    ]
+
+
+def _complete(
+    platform: str, credentials: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What to keep, and what of it we made ourselves."""
+    given = _known(platform, credentials)
+    wanted = connection(platform)
+    missing = sorted(wanted.required - set(given))
+    if missing:
+        raise Invalid(
+            f"A {platform} shop needs {', '.join(missing)}.",
+            errors=tuple(
+                FieldError(f"/credentials/{name}", "missing", "This is needed.") for name in missing
+            ),
+        )
+    if wanted.makes_secret and "webhook_secret" not in given:
+        made = {"webhook_secret": _new_secret()}
+        return given | made, made
+    return given, {}
+
+
+def _known(platform: str, credentials: Mapping[str, str]) -> dict[str, str]:
+    wanted = connection(platform)
+    for name, value in credentials.items():
+        pointer = f"/credentials/{name}"
+        if name not in wanted.required | wanted.optional:
+            raise invalid(pointer, "unknown_field", f"A {platform} shop has no {name}.")
+        if not value:
+            raise invalid(pointer, "missing", "This may not be empty.")
+    if platform == Platform.STANDARD and "webhook_secret" in credentials:
+        _check_standard_secret(credentials["webhook_secret"])
+    return dict(credentials)
+
+
+def _check_standard_secret(secret: str) -> None:
+    """`whsec_` and the base64 of 24 to 64 bytes, as Standard Webhooks asks."""
+    head, _, tail = secret.partition("_")
+    try:
+        size = len(base64.b64decode(tail, validate=True)) if head == "whsec" else 0
+    except (binascii.Error, ValueError):
+        size = 0
+    if not 24 <= size <= 64:
+        raise invalid(
+            "/credentials/webhook_secret",
+            "bad_secret",
+            "A secret is whsec_ followed by the base64 of 24 to 64 bytes.",
+        )
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(os.urandom(SECRET_BYTES)).decode()}"
+
+
+def _with_secret(kept: dict[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Old and new credentials in one; superseded secrets get their end."""
+    now = clock.now()
+    changed = {**kept, **given}
+    secrets = [each for each in kept.get("webhook_secrets", []) if _lives(each, now)]
+    new = changed.pop("webhook_secret", None)
+    if new and (not secrets or secrets[0]["value"] != new):
+        until = (now + OLD_SECRET_LIVES).isoformat()
+        secrets = [each | {"until": each["until"] or until} for each in secrets]
+        secrets.insert(0, {"value": new, "since": now.isoformat(), "until": None})
+    return changed | {"webhook_secrets": secrets}
+
+
+def _lives(secret: Mapping[str, Any], now: datetime) -> bool:
+    return secret["until"] is None or datetime.fromisoformat(secret["until"]) > now
+
+
+def _sealed(credentials: Mapping[str, Any]) -> bytes:
+    return security.seal(json.dumps(credentials).encode(), place=PLACE)
+
+
+def _unsealed(shop: Shop) -> dict[str, Any]:
+    clear: dict[str, Any] = json.loads(security.unseal(shop.credentials, place=PLACE))
+    return clear
+
+
+def _host(domain: str) -> str:
+    try:
+        return rules.bare_host(domain)
+    except rules.BadAddress as error:
+        raise invalid("/domain", "bad_domain", str(error)) from None
+
+
+def _check_currency(currency: str) -> None:
+    try:
+        money.exponent(currency)
+    except money.BadAmount as error:
+        raise invalid("/currency", error.code, str(error)) from None

@@ -1,0 +1,48 @@
+"""The one place that knows what time it is. Everything is UTC; zones are for display."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+
+_shift = timedelta(0)
+_frozen: datetime | None = None
+
+
+def now() -> datetime:
+    """The present instant, aware, in UTC."""
+    return (_frozen or datetime.now(UTC)) + _shift
+
+
+@contextmanager
+def at(instant: datetime) -> Iterator[None]:
+    """For tests: the clock stands still at this instant, in this process only."""
+    global _frozen  # noqa: PLW0603
+    before, _frozen = _frozen, instant.astimezone(UTC)
+    try:
+        yield
+    finally:
+        _frozen = before
+
+
+@contextmanager
+def moved(by: timedelta) -> Iterator[None]:
+    """For tests and the demo: the clock runs on, but earlier or later, in this process only."""
+    global _shift  # noqa: PLW0603
+    before, _shift = _shift, _shift + by
+    try:
+        yield
+    finally:
+        _shift = before
+
+
+def instant(text: str) -> datetime:
+    """An instant from RFC 3339 text; a bare date means its end in UTC (DOMAIN 5).
+
+    Raises ValueError on anything else, also on a time without a zone.
+    """
+    if len(text) == len("2026-11-22"):
+        return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=1)
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a time needs its zone, for example 2026-11-22T10:00:00Z")
+    return found.astimezone(UTC)

@@ -1,0 +1,86 @@
+"""What is earned: a commission per line, payee and role, as the sum of its entries."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from affiliate.db import Currency, Json, Minor, Model, Owned, of_merchant, same_merchant
+
+
+class State(StrEnum):
+    ESTIMATED = "estimated"  # the order is not paid yet; no transfer
+    PENDING = "pending"
+    AVAILABLE = "available"
+    RESERVED = "reserved"
+    PAID = "paid"
+
+
+class Commission(Owned, Model):
+    __tablename__ = "commissions"
+
+    order_id: Mapped[int]
+    line_id: Mapped[int]
+    payee_kind: Mapped[str]  # promoter, agency, platform
+    payee_id: Mapped[int]
+    role: Mapped[str]  # direct, tier_2 …, agency, rebate, platform_fee
+    via_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))  # the credited promoter
+    program_id: Mapped[int]
+    terms_id: Mapped[int]
+    currency: Mapped[Currency]
+    base: Mapped[Minor]  # of the line, before refunds
+    rate_ppm: Mapped[int]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("order_id", "orders"),
+        same_merchant("line_id", "order_lines"),
+        same_merchant("program_id", "programs"),
+        sa.UniqueConstraint(
+            "merchant_id", "order_id", "line_id", "payee_kind", "payee_id", "role", "via_id"
+        ),
+        sa.Index("commissions_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+    )
+
+
+class Entry(Owned, Model):
+    """A signed amount of a commission. Amounts never change; states move forward, or back to
+    available when a payout fails. A negative entry in `pending` is released with the positive
+    ones of its commission; one in `available` waits for the next settlement.
+    """
+
+    __tablename__ = "entries"
+
+    commission_id: Mapped[int]
+    order_id: Mapped[int]
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    state: Mapped[str]
+    hold_until: Mapped[datetime | None]
+    on_hold: Mapped[str | None]  # the reason; stops release and settlement
+    released_at: Mapped[datetime | None]
+    reason: Mapped[Json]  # why this entry exists, as a code with arguments
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("commission_id", "commissions"),
+        same_merchant("order_id", "orders"),
+        sa.CheckConstraint("amount <> 0", name="amount"),
+        sa.CheckConstraint(
+            "state IN ('estimated', 'pending', 'available', 'reserved', 'paid')", name="state"
+        ),
+        sa.Index("entries_commission_idx", "merchant_id", "commission_id"),
+        sa.Index("entries_order_idx", "merchant_id", "order_id"),
+        sa.Index(
+            "entries_due_idx", "merchant_id", "hold_until",
+            postgresql_where=sa.text("state = 'pending' AND on_hold IS NULL"),
+        ),
+        sa.Index(
+            "entries_available_idx", "merchant_id", "currency", "payee_kind", "payee_id",
+            postgresql_where=sa.text("state = 'available'"),
+        ),
+        sa.Index("entries_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+    )  # fmt: skip

@@ -1,0 +1,537 @@
+"""Booking what orders pay: targets against the sums of entries, and a transfer for each difference.
+
+The only code that writes commissions and entries. Lock order: the orders' keys (taken by the
+caller) → commissions → accounts (inside `ledger.post`).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate import clock
+from affiliate.attribution import service as attribution
+from affiliate.attribution.rules import Span, moment
+from affiliate.attribution.service import Credit
+from affiliate.commissions import rules
+from affiliate.commissions.models import Commission, Entry, State
+from affiliate.commissions.rules import Share, Upline, Worth
+from affiliate.db import db
+from affiliate.ledger import service as ledger
+from affiliate.ledger.service import Code, Posting
+from affiliate.orders.queries import Stored
+from affiliate.people import queries as people
+from affiliate.people.models import Merchant
+from affiliate.programs import queries as programs
+from affiliate.programs.models import Terms
+
+PLATFORM = ("platform_fee", "platform", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one payee should have of one line, by the facts as they are now."""
+
+    line_id: int
+    share: Share
+    via_id: int
+    base: int
+    amount: int
+
+    @property
+    def key(self) -> tuple[int, str, int, str, int]:
+        return (
+            self.line_id,
+            self.share.payee_kind,
+            self.share.payee_id,
+            self.share.role,
+            self.via_id,
+        )
+
+
+@dataclass(slots=True)
+class Known:
+    """A stored commission with what its entries sum up to."""
+
+    id: int
+    payee_kind: str
+    payee_id: int
+    currency: str
+    pending: int = 0
+    settled: int = 0
+    has_pending: bool = False
+    estimated: dict[int, int] = field(default_factory=dict)  # entry id → amount
+    released: bool = False
+
+
+Key = tuple[int, str, int, str, int]
+
+
+def book(merchant_id: int, orders: Sequence[Stored]) -> None:
+    """Bring every commission of these orders to its target, all payees in one transaction.
+
+    The caller holds the orders' locks. Calling it again changes nothing.
+    """
+    orders = [order for order in orders if order.line_ids or order.facts.refunds]
+    if not orders:
+        return
+    known = _known(merchant_id, [order.id for order in orders])
+    settled = {
+        order_id
+        for order_id, commissions in known.items()
+        if any(each.released for each in commissions.values())
+    }
+    credited = attribution.choose(merchant_id, orders, settled=settled)
+    estimates = _freeze(merchant_id, orders, credited)
+
+    batch = _Batch(merchant_id)
+    traces: dict[int, Any] = {}
+    for order in orders:
+        credit = credited[order.id]
+        targets, traces[order.id] = _targets(order, credit)
+        batch.plan(order, credit, targets, known.get(order.id, {}))
+    for order_id in estimates:
+        credited[order_id].frozen = None
+    attribution.write(merchant_id, list(credited.values()), traces)
+    batch.write()
+
+
+# --- frozen terms ----------------------------------------------------------------------------
+
+
+def _freeze(merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credit]) -> list[int]:
+    """Terms and upline as of paid_at, kept from the first accrual on.
+
+    Returns the orders that are not paid yet: they are estimated by the terms at their creation,
+    and nothing of it is to be kept.
+    """
+    fresh = [
+        (order, credit)
+        for order in orders
+        if (credit := credited[order.id]).program_id is not None and credit.frozen is None
+    ]
+    if not fresh:
+        return []
+    versions = programs.terms_of({(merchant_id, credit.program_id or 0) for _, credit in fresh})
+    merchant = db.session.get_one(Merchant, merchant_id)
+    terms = {
+        order.id: programs.as_of(
+            versions[merchant_id, credit.program_id or 0], _moment(order, credit)
+        )
+        for order, credit in fresh
+    }
+    deepest = max(len(each.tiers_ppm) for each in terms.values())
+    uplines = _uplines(merchant_id, fresh) if deepest else {}
+    for order, credit in fresh:
+        credit.frozen = _frozen(credit, terms[order.id], uplines.get(order.id, []), merchant)
+    return [order.id for order, _ in fresh if order.facts.paid_at is None]
+
+
+def _moment(order: Stored, credit: Credit) -> datetime:
+    at = order.facts.paid_at or order.facts.placed_at
+    assert at, "a stub has no winner"
+    return moment(at, credit.touched_at)
+
+
+def _uplines(merchant_id: int, wanted: Sequence[tuple[Stored, Credit]]) -> dict[int, list[Upline]]:
+    """Each order's upline as of its payment, and who of them is active.
+
+    Compressing needs to look past inactive people, so the whole way up is read.
+    """
+    asked = {
+        order.id: (credit.promoter_id or 0, _moment(order, credit)) for order, credit in wanted
+    }
+    paths = people.uplines(set(asked.values()), levels=64)
+    above = {(person, at) for (_, at), path in paths.items() for person in path}
+    stopped = people.suspended(above)
+    programs_of = {credit.program_id or 0 for _, credit in wanted}
+    members = programs.memberships(
+        {(merchant_id, program_id, person) for program_id in programs_of for person, _ in above}
+    )
+
+    def active(person: int, program_id: int, at: datetime) -> bool:
+        member = members.get((merchant_id, program_id, person))
+        if member is None or member.active_from is None or (person, at) in stopped:
+            return False
+        return Span(member.active_from, member.active_until).covers(at)
+
+    found = {}
+    for order, credit in wanted:
+        who, at = asked[order.id]
+        path = paths.get((who, at), [])
+        found[order.id] = [Upline(each, active(each, credit.program_id or 0, at)) for each in path]
+    return found
+
+
+def _frozen(
+    credit: Credit, terms: Terms, uplines: Sequence[Upline], merchant: Merchant
+) -> dict[str, Any]:
+    role = "rebate" if credit.refusal == "rebate" else "direct"
+    shares = [Share(role, "promoter", credit.promoter_id or 0, terms.default_rate_ppm)]
+    shares += rules.tier_shares(uplines, terms.tiers_ppm, inactive_upline=terms.inactive_upline)
+    if merchant.platform_fee_ppm:
+        shares.append(Share(*PLATFORM, merchant.platform_fee_ppm))
+    return {
+        "terms_id": terms.id,
+        "base": terms.base,
+        "max_total_ppm": terms.max_total_ppm,
+        "hold_days": terms.hold_days,
+        "hold_fallback_days": terms.hold_fallback_days,
+        "shares": [[each.role, each.payee_kind, each.payee_id, each.ppm] for each in shares],
+        "inactive": [each.promoter_id for each in uplines if not each.active],
+    }
+
+
+# --- targets ---------------------------------------------------------------------------------
+
+
+def _targets(order: Stored, credit: Credit) -> tuple[list[Target], list[Any]]:
+    """What everybody should have of this order now, and how that came about."""
+    frozen = credit.frozen
+    if frozen is None or credit.refusal in ("self_purchase", "test_order"):
+        return [], []
+    shares = [Share(*each) for each in frozen["shares"]]
+    worths, notes = rules.worths(order.facts, base=frozen["base"])
+    trace: list[Any] = [*order.facts.notes, *notes]
+    if frozen["inactive"]:
+        trace.append(("inactive_upline", {"promoters": frozen["inactive"]}))
+    targets = []
+    for worth in worths:
+        targets += _of_line(order, credit, worth, shares, trace)
+    return targets, trace
+
+
+def _of_line(
+    order: Stored, credit: Credit, worth: Worth, shares: Sequence[Share], trace: list[Any]
+) -> list[Target]:
+    left = worth.remaining_base
+    amounts = rules.amounts(left, shares, credit.frozen["max_total_ppm"])
+    for each, amount in zip(shares, amounts, strict=True):
+        trace.append(
+            (
+                "share",
+                {
+                    "line": worth.line.external_id,
+                    "role": each.role,
+                    "promoter": each.payee_id,
+                    "paid": worth.paid,
+                    "base": worth.base,
+                    "remaining_base": left,
+                    "rate_ppm": each.ppm,
+                    "amount": amount,
+                    "capped": amount < rules.share(left, each.ppm),
+                },
+            )
+        )
+    line_id = order.line_ids[worth.line.external_id]
+    return [
+        Target(line_id, each, credit.promoter_id or 0, worth.base, amount)
+        for each, amount in zip(shares, amounts, strict=True)
+    ]
+
+
+# --- what is stored --------------------------------------------------------------------------
+
+
+def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, Known]]:
+    """Locked, so that a release or settlement of the same entries waits or has been seen."""
+    found: dict[int, dict[Key, Known]] = {}
+    by_id: dict[int, Known] = {}
+    commissions = db.session.execute(
+        sa.select(Commission.__table__)
+        .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
+        .order_by(Commission.id)
+        .with_for_update(key_share=True)
+    )
+    for row in commissions:
+        key = (row.line_id, row.payee_kind, row.payee_id, row.role, row.via_id)
+        known = Known(row.id, row.payee_kind, row.payee_id, row.currency)
+        found.setdefault(row.order_id, {})[key] = by_id[row.id] = known
+    entries = db.session.execute(
+        sa.select(Entry.id, Entry.commission_id, Entry.amount, Entry.state, Entry.released_at)
+        .where(Entry.merchant_id == merchant_id, Entry.order_id.in_(order_ids))
+        .order_by(Entry.id)
+    )
+    for entry in entries:
+        known = by_id[entry.commission_id]
+        if entry.state == State.ESTIMATED:
+            known.estimated[entry.id] = entry.amount
+        elif entry.state == State.PENDING:
+            known.pending += entry.amount
+            known.has_pending = True
+        else:
+            known.settled += entry.amount
+            known.released |= entry.released_at is not None
+    return found
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The changes of many orders, written with one statement per kind."""
+
+    merchant_id: int
+    commissions: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[tuple[Key | int, dict[str, Any]]] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    holds: list[tuple[int, datetime | None]] = field(default_factory=list)
+
+    def plan(
+        self, order: Stored, credit: Credit, targets: Iterable[Target], known: dict[Key, Known]
+    ) -> None:
+        wanted = {target.key: target for target in targets}
+        paid = order.facts.paid_at is not None
+        hold = self._hold(order, credit)
+        for key in sorted(wanted.keys() | known.keys()):
+            target, stored = wanted.get(key), known.get(key)
+            amount = target.amount if target else 0
+            if stored is None:
+                assert target
+                if not amount:
+                    continue
+                self.commissions.append(self._commission(order, credit, target))
+                stored = Known(
+                    0, target.share.payee_kind, target.share.payee_id, order.facts.currency
+                )
+            self._change(order, key, stored, amount, paid=paid, hold=hold)
+        if hold and any(each.pending for each in known.values()):
+            self.holds.append({"order": order.id, "until": hold, "merchant": self.merchant_id})
+
+    def _hold(self, order: Stored, credit: Credit) -> datetime | None:
+        if order.facts.paid_at is None or credit.frozen is None:
+            return None
+        return rules.hold_until(
+            paid_at=order.facts.paid_at,
+            delivered_at=order.facts.delivered_at,
+            hold_days=credit.frozen["hold_days"],
+            hold_fallback_days=credit.frozen["hold_fallback_days"],
+        )
+
+    def _change(
+        self,
+        order: Stored,
+        key: Key,
+        known: Known,
+        amount: int,
+        *,
+        paid: bool,
+        hold: datetime | None,
+    ) -> None:
+        """Either an estimate while the order is unpaid, or entries up to the target."""
+        earned = amount if paid else 0
+        made = rules.moves(earned, pending=known.pending, settled=known.settled)
+        if known.payee_kind == "platform":
+            made = [rules.Move(sum(move.amount for move in made), State.PAID)] if made else []
+        for move in made:
+            self._entry(order, key, known, move.amount, move.state, hold)
+        estimate = 0 if paid else amount
+        if sum(known.estimated.values()) == estimate:
+            return
+        self.dropped += known.estimated  # no money was ever tied to them
+        if estimate:
+            self._entry(order, key, known, amount, State.ESTIMATED, None)
+
+    def _entry(
+        self,
+        order: Stored,
+        key: Key,
+        known: Known,
+        amount: int,
+        state: str,
+        hold: datetime | None,
+    ) -> None:
+        row = {
+            "merchant_id": self.merchant_id,
+            "order_id": order.id,
+            "payee_kind": known.payee_kind,
+            "payee_id": known.payee_id,
+            "currency": order.facts.currency,
+            "amount": amount,
+            "state": str(state),
+            "hold_until": hold if state == State.PENDING else None,
+            "on_hold": None,
+            "released_at": None,
+            "reason": _reason(order, known, amount),
+        }
+        self.entries.append((known.id or key, row))
+
+    def _commission(self, order: Stored, credit: Credit, target: Target) -> dict[str, Any]:
+        return {
+            "merchant_id": self.merchant_id,
+            "order_id": order.id,
+            "line_id": target.line_id,
+            "payee_kind": target.share.payee_kind,
+            "payee_id": target.share.payee_id,
+            "role": target.share.role,
+            "via_id": target.via_id,
+            "program_id": credit.program_id,
+            "terms_id": credit.frozen["terms_id"],
+            "currency": order.facts.currency,
+            "base": target.base,
+            "rate_ppm": target.share.ppm,
+        }
+
+    def write(self) -> None:
+        if self.dropped:
+            db.session.execute(
+                sa.delete(Entry).where(
+                    Entry.merchant_id == self.merchant_id,
+                    Entry.id.in_(self.dropped),
+                    Entry.state == State.ESTIMATED,
+                )
+            )
+        if self.holds:
+            _recompute_holds(self.merchant_id, self.holds)
+        ids = self._write_commissions()
+        rows = [
+            row | {"commission_id": ids[key] if isinstance(key, tuple) else key}
+            for key, row in self.entries
+        ]
+        if rows:
+            ledger.post([_posting(row) for row in self._write_entries(rows) if _moves_money(row)])
+
+    def _write_commissions(self) -> dict[Key, int]:
+        if not self.commissions:
+            return {}
+        table = Commission.__table__
+        written = db.session.execute(
+            insert(table).returning(
+                table.c.id,
+                table.c.line_id,
+                table.c.payee_kind,
+                table.c.payee_id,
+                table.c.role,
+                table.c.via_id,
+            ),
+            self.commissions,
+        )
+        return {(row[1], row[2], row[3], row[4], row[5]): row[0] for row in written}
+
+    def _write_entries(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        table = Entry.__table__
+        written = db.session.execute(
+            insert(table).returning(table.c.id, sort_by_parameter_order=True), rows
+        )
+        return [row | {"id": entry_id} for row, (entry_id,) in zip(rows, written, strict=True)]
+
+
+def _reason(order: Stored, known: Known, amount: int) -> list[Any]:
+    if amount < 0:
+        return ["reversal", {"version": order.facts.version}]
+    if known.pending or known.settled:
+        return ["raise", {"version": order.facts.version}]
+    return ["accrual", {"version": order.facts.version}]
+
+
+def _recompute_holds(merchant_id: int, holds: Sequence[tuple[int, datetime | None]]) -> None:
+    """The hold of what is still pending; what is released is not taken back.
+
+    An order that is no longer paid has no hold: its entries sum to 0 and wait.
+    """
+    db.session.execute(
+        sa.text(
+            "UPDATE entries e SET hold_until = h.until"
+            " FROM unnest(CAST(:orders AS bigint[]), CAST(:untils AS timestamptz[]))"
+            "   AS h(order_id, until)"
+            " WHERE e.merchant_id = :merchant AND e.order_id = h.order_id"
+            "   AND e.state = 'pending' AND e.hold_until IS DISTINCT FROM h.until"
+        ),
+        {
+            "merchant": merchant_id,
+            "orders": [order_id for order_id, _ in holds],
+            "untils": [until for _, until in holds],
+        },
+    )
+
+
+def _moves_money(row: dict[str, Any]) -> bool:
+    return bool(row["state"] != State.ESTIMATED)
+
+
+def _posting(row: dict[str, Any]) -> Posting:
+    """The transfer of one new entry."""
+    merchant_id, currency, amount = row["merchant_id"], row["currency"], row["amount"]
+    owed = ledger.receivable(merchant_id, currency)
+    cause = f"entry:{row['id']}"
+    if row["payee_kind"] == "platform":
+        fees = ledger.fees(merchant_id, currency)
+        if amount > 0:
+            return Posting(Code.PLATFORM_FEE, cause, owed, fees, amount)
+        return Posting(Code.REVERSE_FEE, cause, fees, owed, -amount)
+    payee = (merchant_id, row["payee_kind"], row["payee_id"], currency)
+    if amount > 0:
+        return Posting(Code.ACCRUE, cause, owed, ledger.pending(*payee), amount)
+    if row["state"] == State.PENDING:
+        return Posting(Code.REVERSE, cause, ledger.pending(*payee), owed, -amount)
+    return Posting(Code.REVERSE_AVAILABLE, cause, ledger.available(*payee), owed, -amount)
+
+
+# --- release ---------------------------------------------------------------------------------
+
+
+def release(merchant_id: int, through: datetime, limit: int = 5000) -> int:
+    """Release what is due: pending entries, not on hold, whose hold ended by `through`.
+
+    Takes up to `limit` entries in one go and returns how many; call it until it returns 0. Two at
+    once share the work. The commissions are locked first, so a refund of the same order waits.
+    """
+    due = (
+        sa.select(Entry.commission_id)
+        .where(
+            Entry.merchant_id == merchant_id,
+            Entry.state == State.PENDING,
+            Entry.on_hold.is_(None),
+            Entry.hold_until <= through,
+        )
+        .order_by(Entry.hold_until, Entry.commission_id)
+        .limit(limit)
+    )
+    locked = db.session.scalars(
+        sa.select(Commission.id)
+        .where(Commission.merchant_id == merchant_id, Commission.id.in_(due))
+        .order_by(Commission.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).all()
+    if not locked:
+        return 0
+    released = db.session.execute(
+        sa.update(Entry)
+        .where(
+            Entry.merchant_id == merchant_id,
+            Entry.commission_id.in_(locked),
+            Entry.state == State.PENDING,
+            Entry.on_hold.is_(None),
+            Entry.hold_until <= through,
+        )
+        .values(state=State.AVAILABLE, released_at=clock.now())
+        .returning(Entry.id, Entry.payee_kind, Entry.payee_id, Entry.currency, Entry.amount)
+    ).all()
+    ledger.post([_release_posting(merchant_id, *row) for row in released])
+    return len(released)
+
+
+def _release_posting(
+    merchant_id: int, entry_id: int, payee_kind: str, payee_id: int, currency: str, amount: int
+) -> Posting:
+    payee = (merchant_id, payee_kind, payee_id, currency)
+    held, free = ledger.pending(*payee), ledger.available(*payee)
+    if amount > 0:
+        return Posting(Code.RELEASE, f"entry:{entry_id}", held, free, amount)
+    return Posting(Code.UNRELEASE, f"entry:{entry_id}", free, held, -amount)
+
+
+def move_entries(
+    merchant_id: int, entry_ids: Collection[int] | Any, source: State, target: State
+) -> int:
+    """Move entries along their states for a payout; returns how many were in `source`.
+
+    `entry_ids` may be a subquery. The transfers of a payout are the payout's own.
+    """
+    moved = db.session.execute(
+        sa.update(Entry)
+        .where(Entry.merchant_id == merchant_id, Entry.id.in_(entry_ids), Entry.state == source)
+        .values(state=target)
+    )
+    return moved.rowcount  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,136 @@
+"""Every setting there is, typed and checked at start. docs/operate.md lists them.
+
+A secret may also be given as a file: `AFFILIATE_SECRET_KEY_FILE=/run/secrets/key`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="AFFILIATE_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path("var"), description="Folder of the embedded system: data, spool, logs.")
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL"),
+        description="PostgreSQL ≥ 15 of your own, for example postgresql://user:pw@host/name. "
+        "Without it the embedded one is used.",
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("REDIS_URL"),
+        description="Valkey or Redis ≥ 7 of your own. Without it the embedded one is used.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="At least 32 random characters; every key is derived from it. The embedded "
+        "system makes its own and keeps it in the data folder. Required with DATABASE_URL.",
+    )
+    public_url: HttpUrl | None = Field(
+        None, description="How people reach this instance, for example https://go.example.com."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=8, description="Number of reverse proxies whose X-Forwarded-* is believed."
+    )
+    host: str = Field("127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(8765, ge=1, le=65535, description="Port the web server listens on.")
+    workers: int = Field(2, ge=1, le=64, description="RQ worker processes of `affiliate up`.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool = Field(False, description="One JSON object a line instead of readable text.")
+    allow_future: bool = Field(
+        False, description="Allow a settlement through a future instant: for demo and tests only."
+    )
+
+    @property
+    def address(self) -> str:
+        """How people reach this instance, without a slash at the end."""
+        if self.public_url:
+            return str(self.public_url).rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+            raise ValueError("must begin with postgresql://")
+        return f"postgresql+psycopg://{rest}"
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:
+            raise ValueError("needs at least 32 characters")
+        return key
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, level: str) -> str:
+        if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return level.upper()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, SecretFiles(settings_cls))
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """`NAME_FILE` holds the path of a file with the value of `NAME`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in SECRETS:
+            path = os.environ.get(f"{name}_FILE")
+            if path:
+                key = name if not name.startswith("AFFILIATE_") else name[10:].lower()
+                found[key] = Path(path).read_text().strip()
+        return found
+
+
+class BadSettings(Exception):
+    """A setting is wrong; the message names it and says what it takes."""
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process, or BadSettings with one line for each that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in each['loc']) or 'settings'}: {each['msg']}"
+            for each in error.errors()
+        ]
+        raise BadSettings("; ".join(lines)) from error
+    except OSError as error:
+        raise BadSettings(f"a secret file cannot be read: {error}") from error
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shipped(folder: str) -> Path:
+    """A top-level folder of the project: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).resolve().parent / "_shipped" / folder
+    return inside if inside.exists() else ROOT / folder

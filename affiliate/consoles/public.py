@@ -1,0 +1,166 @@
+"""Open to everybody: the front page, one-time links, health, metrics, and error pages."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from alembic.script import ScriptDirectory
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from affiliate import clock, config
+from affiliate.db import db
+from affiliate.errors import AffiliateError
+from affiliate.intake.models import Event
+from affiliate.links import spool
+from affiliate.links.models import SpoolOffset
+from affiliate.people import queries, service
+
+bp = Blueprint("public", __name__)
+log = structlog.get_logger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(bp)
+    app.register_error_handler(HTTPException, _show_error)
+    app.register_error_handler(AffiliateError, _show_refusal)
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    return render_template("public/home.html")
+
+
+@bp.get("/welcome/<secret>")
+def welcome(secret: str) -> ResponseReturnValue:
+    user = queries.user_of_link(secret)
+    return _private(render_template("public/welcome.html", user=user, refusal=None))
+
+
+@bp.post("/welcome/<secret>")
+def choose_password(secret: str) -> ResponseReturnValue:
+    try:
+        service.use_link(secret, request.form.get("password", ""))
+    except service.PasswordTooWeak as refusal:
+        user = queries.user_of_link(secret)
+        return _private(render_template("public/welcome.html", user=user, refusal=refusal), 422)
+    return _private(render_template("public/welcomed.html"))
+
+
+def _private(page: str, status: int = 200) -> Response:
+    """The address is a secret: it is neither kept nor told to the next site."""
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return Response(page, status, headers, mimetype="text/html")
+
+
+@bp.get("/livez")
+def livez() -> ResponseReturnValue:
+    """The process answers; nothing else is asked."""
+    return jsonify(ok=True)
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Whether requests can be served. Backlogs are shown, but other processes work them off."""
+    checks = {"database": _database(), "valkey": _valkey(), "schema": _schema()}
+    ok = all(each == "ok" for each in checks.values())
+    lag = _lag() if ok else {}
+    return jsonify(ok=ok, **checks, **lag), 200 if ok else 503
+
+
+@bp.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    registry = CollectorRegistry()
+    for name, value in _lag().items():
+        Gauge(f"tuike_{name}", name.replace("_", " ").capitalize(), registry=registry).set(value)
+    return Response(generate_latest(registry) + generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _database() -> str:
+    return _asked(lambda: db.session.execute(sa.text("SELECT 1")))
+
+
+def _valkey() -> str:
+    return _asked(current_app.extensions["redis"].ping)
+
+
+def _schema() -> str:
+    find = sa.text("SELECT version_num FROM alembic_version")
+    found: list[str] = []
+    asked = _asked(lambda: found.extend(db.session.scalars(find)))
+    if asked != "ok":
+        return asked
+    head = _schema_head()
+    return "ok" if found == [head] else f"at {', '.join(found) or 'nothing'}, wants {head}"
+
+
+def _asked(question: Callable[[], Any]) -> str:
+    try:
+        question()
+    except RedisError:
+        return "unreachable"
+    except SQLAlchemyError:
+        db.session.rollback()
+        return "unreachable"
+    return "ok"
+
+
+@cache
+def _schema_head() -> str | None:
+    return ScriptDirectory(str(config.shipped("migrations"))).get_current_head()
+
+
+def _lag() -> dict[str, int]:
+    """What has come in and is not worked off yet."""
+    waiting, quarantined, oldest = db.session.execute(
+        sa.select(
+            sa.func.count().filter(Event.state == "waiting"),
+            sa.func.count().filter(Event.state == "quarantined"),
+            sa.func.min(Event.received_at).filter(Event.state == "waiting"),
+        ).where(Event.state != "done")
+    ).one()
+    return {
+        "inbox_waiting": waiting,
+        "inbox_quarantined": quarantined,
+        "inbox_lag_seconds": int((clock.now() - oldest).total_seconds()) if oldest else 0,
+        "spool_bytes_waiting": _spool_bytes_waiting(current_app.extensions["spool"].folder),
+    }
+
+
+def _spool_bytes_waiting(folder: Path) -> int:
+    written = dict(db.session.execute(sa.select(SpoolOffset.segment, SpoolOffset.bytes)).tuples())
+    waiting = 0
+    for segment in spool.segments(folder):
+        with suppress(FileNotFoundError):  # written and removed meanwhile
+            waiting += max(0, segment.stat().st_size - written.get(segment.name, 0))
+    return waiting
+
+
+def _show_error(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()
+    words = "Something went wrong on our side." if status >= 500 else error.description or ""
+    return _error(status, error.name, words)
+
+
+def _show_refusal(error: AffiliateError) -> ResponseReturnValue:
+    return _error(error.status, error.code.replace("_", " ").capitalize(), str(error.message))
+
+
+def _error(status: int, title: str, words: str) -> ResponseReturnValue:
+    request_id = g.get("request_id", "")
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html":
+        return {"error": title, "message": words, "request_id": request_id}, status
+    page = render_template(
+        "public/error.html", status=status, title=title, words=words, request_id=request_id
+    )
+    return page, status

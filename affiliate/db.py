@@ -1,0 +1,115 @@
+"""The database edge: base model, keys of tenants, and the one place that commits."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+from affiliate import clock
+
+NAMING = {
+    "pk": "%(table_name)s_pkey",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+
+Key = Annotated[int, mapped_column(sa.BigInteger, sa.Identity(), primary_key=True)]
+Minor = Annotated[int, mapped_column(sa.BigInteger)]
+Currency = Annotated[str, mapped_column(sa.CHAR(3))]
+Json = Annotated[Any, mapped_column(postgresql.JSONB)]
+Texts = Annotated[list[str], mapped_column(postgresql.ARRAY(sa.Text))]
+Ints = Annotated[list[int], mapped_column(postgresql.ARRAY(sa.BigInteger))]
+
+TYPES: dict[Any, Any] = {
+    datetime: sa.DateTime(timezone=True),
+    int: sa.BigInteger,
+    str: sa.Text,
+    bytes: sa.LargeBinary,
+}
+
+
+class Model(DeclarativeBase):
+    # On the registry, not on the class: Flask-SQLAlchemy copies the class (its issue 1361).
+    registry = orm.registry(
+        metadata=sa.MetaData(naming_convention=NAMING), type_annotation_map=TYPES
+    )
+
+
+db = SQLAlchemy(
+    model_class=Model,
+    session_options={"expire_on_commit": False},
+    engine_options={"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30},
+)
+
+
+class Stamped:
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Owned(Stamped):
+    """A row of one merchant. The merchant stands first in the key, so that a distributed
+    PostgreSQL can keep each merchant's rows together, and so that a foreign key from one tenant
+    row to another cannot cross tenants: it carries the merchant too.
+    """
+
+    merchant_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, sort_order=-2)
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), primary_key=True, sort_order=-1)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> Any:  # noqa: N805
+        return (sa.ForeignKeyConstraint(["merchant_id"], ["merchants.id"]),)
+
+
+def same_merchant(column: str, table: str) -> sa.ForeignKeyConstraint:
+    """A foreign key to another row of the same merchant."""
+    return sa.ForeignKeyConstraint(["merchant_id", column], [f"{table}.merchant_id", f"{table}.id"])
+
+
+def of_merchant() -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["merchant_id"], ["merchants.id"])
+
+
+AfterCommit = Callable[[], object]
+
+
+@contextmanager
+def unit_of_work() -> Iterator[None]:
+    """Everything inside is one transaction; what it asked for happens after it.
+
+    Web requests, commands and jobs are wrapped in it once, at their edge. Nothing else in the
+    code base may commit: tests/quality/test_tidy.py sees to that.
+    """
+    waiting: list[AfterCommit] = db.session.info.setdefault("after_commit", [])
+    assert not waiting, "a unit of work inside another"
+    try:
+        yield
+        db.session.commit()
+    except BaseException:
+        waiting.clear()
+        db.session.rollback()
+        raise
+    while waiting:
+        waiting.pop(0)()
+
+
+def after_commit(action: AfterCommit) -> None:
+    """Do this once the current unit of work is safely stored; never if it is rolled back."""
+    db.session.info.setdefault("after_commit", []).append(action)
+
+
+class App(Flask):
+    """A Flask whose every view is one unit of work: returning commits, raising rolls back."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        with unit_of_work():
+            return super().dispatch_request()

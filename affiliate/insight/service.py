@@ -1,0 +1,77 @@
+"""From the spool into the store: exactly once, whoever dies when."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from prometheus_client import Counter
+
+from affiliate.insight import store
+from affiliate.links import spool
+from affiliate.links.spool import Click
+
+log = structlog.get_logger(__name__)
+
+BATCH_BYTES = 4 * 1024 * 1024
+DAMAGED = Counter("tuike_spool_damaged_lines", "Lines of the spool whose checksum is wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one batch did: new clicks, how far the segment is stored, whether there is more to
+    read at once, and whether that was all there will ever be.
+    """
+
+    new: int = 0
+    upto: int = 0
+    more: bool = False
+    over: bool = False
+
+
+def write_some(segment: Path, *, batch_bytes: int = BATCH_BYTES) -> Step:
+    """Store the next stretch of a segment. The caller commits, and may call again at once."""
+    if not store.claim(segment.name):
+        return Step()
+    offset = store.offset_of(segment.name)
+    try:
+        with segment.open("rb") as file:
+            over = spool.is_over(file)
+            file.seek(offset)
+            stretch = file.read(batch_bytes)
+    except FileNotFoundError:  # another writer was faster
+        return Step()
+    whole = _whole_lines(stretch, batch_bytes)
+    upto, new = offset + len(whole), 0
+    if whole:
+        new = store.keep(_clicks(segment, whole), segment=segment.name, upto=upto)
+    more = len(stretch) == batch_bytes
+    # A torn line at the very end of a dead process's segment was never answered.
+    return Step(new, upto, more=more, over=over and not more)
+
+
+def forget(segment: Path) -> None:
+    """Remove a segment that is over and stored whole.
+
+    The file goes before its offset: if we die in between, a row is left and no click comes twice.
+    """
+    if not store.claim(segment.name):
+        return
+    segment.unlink(missing_ok=True)
+    store.forget(segment.name)
+
+
+def _whole_lines(stretch: bytes, batch_bytes: int) -> bytes:
+    end = stretch.rfind(b"\n") + 1
+    if end == 0 and len(stretch) == batch_bytes:
+        return stretch  # rubbish without an end is passed over, not read for ever
+    return stretch[:end]
+
+
+def _clicks(segment: Path, stretch: bytes) -> list[Click]:
+    lines = stretch.removesuffix(b"\n").split(b"\n")
+    clicks = [click for line in lines if (click := spool.decode(line))]
+    damaged = len(lines) - len(clicks)
+    if damaged:
+        DAMAGED.inc(damaged)
+        log.error("damaged lines in the spool", segment=segment.name, lines=damaged)
+    return clicks

@@ -1,0 +1,166 @@
+"""Reading what a shop sent: every value with its JSON pointer, every doubt a stable code.
+
+Numbers with a point are read as Decimal, so no amount ever passes through a float.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from affiliate.money import BadAmount, exponent, minor
+
+MOST_LINES = 2000
+_MISSING = object()
+
+
+class Unreadable(Exception):
+    """A body we cannot take. The event is quarantined with this code and pointer."""
+
+    def __init__(self, code: str, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.pointer = pointer
+        self.message = message
+
+
+def load(body: bytes) -> "Node":
+    """The parsed body. JSON that Python takes and others do not (NaN, lone surrogates) is refused."""
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise Unreadable("not_utf8", "", f"the body is not UTF-8: {error.reason}") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("not_json", "", f"the body is not JSON: {error}") from None
+    return Node(value, "")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+class Node:
+    """A value in the body and where it stands."""
+
+    __slots__ = ("pointer", "value")
+
+    def __init__(self, value: Any, pointer: str) -> None:
+        self.value = value
+        self.pointer = pointer
+
+    def __bool__(self) -> bool:
+        """Whether there is something here: missing and null are nothing."""
+        return self.value is not _MISSING and self.value is not None
+
+    def refuse(self, code: str, message: str) -> Unreadable:
+        return Unreadable(code, self.pointer, message)
+
+    def _of(self, *kinds: type) -> Any:
+        if self.value is _MISSING:
+            raise self.refuse("missing", "this field is needed")
+        wrong_bool = isinstance(self.value, bool) and bool not in kinds
+        if wrong_bool or not isinstance(self.value, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise self.refuse("wrong_type", f"expected {names}")
+        return self.value
+
+    def get(self, name: str) -> "Node":
+        """A field of an object; missing fields are nodes without a value."""
+        fields = self._of(dict)
+        step = name.replace("~", "~0").replace("/", "~1")
+        return Node(fields.get(name, _MISSING), f"{self.pointer}/{step}")
+
+    def items(self) -> Iterator["Node"]:
+        """The elements of a list; a missing or null list is empty."""
+        if not self:
+            return
+        elements = self._of(list)
+        if len(elements) > MOST_LINES:
+            raise self.refuse("too_many", f"more than {MOST_LINES} elements")
+        for index, element in enumerate(elements):
+            yield Node(element, f"{self.pointer}/{index}")
+
+    def text(self) -> str:
+        found: str = self._of(str)
+        if "\x00" in found:
+            raise self.refuse("bad_character", "NUL is not allowed in text")
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            raise self.refuse("bad_character", "half a surrogate pair is no text") from None
+        return found
+
+    def text_or_none(self) -> str | None:
+        return (self.text() or None) if self else None
+
+    def key(self) -> str:
+        """An id, which shops send as a number or as text."""
+        found = self._of(int, str)
+        text = str(found) if isinstance(found, int) else self.text()
+        if not 0 < len(text) <= 200:
+            raise self.refuse("bad_id", "an id has 1 to 200 characters")
+        return text
+
+    def key_or_none(self) -> str | None:
+        return self.key() if self and self.value != "" else None
+
+    def flag(self, default: bool = False) -> bool:
+        return bool(self._of(bool)) if self else default
+
+    def whole(self) -> int:
+        """A count: a whole number from 0 to a million."""
+        found = self._of(int, Decimal)
+        if found != int(found):
+            raise self.refuse("not_whole", "expected a whole number")
+        if found < 0:
+            raise self.refuse("negative", "expected 0 or more")
+        if found > 10**6:
+            raise self.refuse("out_of_range", "more than a million")
+        return int(found)
+
+    def version(self) -> int:
+        """A number that only grows; up to 2^62."""
+        found: int = self._of(int)
+        if not 0 <= found < 1 << 62:
+            raise self.refuse("out_of_range", "expected 0 to 2^62")
+        return found
+
+    def currency(self) -> str:
+        found = self.text()
+        try:
+            exponent(found)
+        except BadAmount as error:
+            raise self.refuse(error.code, str(error)) from None
+        return found
+
+    def money(self, currency: str, *, numbers: bool = False, signed: bool = False) -> int:
+        """Minor units from a decimal string; with `numbers` JSON numbers are taken too."""
+        found = self._of(str, int, Decimal) if numbers else self._of(str)
+        try:
+            amount = minor(found, currency)
+        except BadAmount as error:
+            raise self.refuse(error.code, str(error)) from None
+        if amount < 0 and not signed:
+            raise self.refuse("negative_amount", "an amount below 0")
+        return amount
+
+    def time(self) -> datetime:
+        """An instant in UTC; times without a zone are refused, since they are nobody's."""
+        try:
+            found = datetime.fromisoformat(self.text())
+        except ValueError:
+            raise self.refuse("bad_time", "expected an ISO 8601 time") from None
+        if found.tzinfo is None:
+            raise self.refuse("time_without_zone", "a time needs its zone")
+        try:
+            found = found.astimezone(UTC)
+        except OverflowError:
+            raise self.refuse("bad_time", "a year out of range") from None
+        if not 1970 <= found.year <= 2200:
+            raise self.refuse("bad_time", "a year out of range")
+        return found
+
+    def time_or_none(self) -> datetime | None:
+        return self.time() if self else None

@@ -1,0 +1,249 @@
+"""The shops' door: keep what was sent, then book it order by order.
+
+The row is the work: a webhook is answered once its row is stored. Workers claim *orders*, not
+events, so an order is never in two hands and any number of workers share one big shop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate import clock, jobs, security
+from affiliate.catalog.models import Shop
+from affiliate.commissions import service as commissions
+from affiliate.db import db, unit_of_work
+from affiliate.intake import reading
+from affiliate.intake.models import Event
+from affiliate.intake.platforms import PLATFORMS, Headers, Platform
+from affiliate.intake.reading import Unreadable
+from affiliate.ledger.service import Overdrawn
+from affiliate.orders import service as orders
+from affiliate.orders.facts import Order, RefundNotice
+
+log = structlog.get_logger(__name__)
+
+BATCH_ORDERS = 500
+BELL_MS = 100
+PLACE = "inbox.body"
+KEEP_DONE = timedelta(days=30)
+KEEP_QUARANTINED = timedelta(days=90)
+
+
+def keep(shop: Shop, headers: Headers, body: bytes) -> bool:
+    """Store a webhook once and ring for a worker. False when we had it already.
+
+    The signature has been checked. A body that cannot be read is kept all the same: a worker puts
+    it into quarantine, where somebody sees it.
+    """
+    platform = PLATFORMS[shop.platform]
+    delivery = platform.delivery(headers, body)
+    event_id = db.session.scalar(
+        insert(Event)
+        .values(
+            merchant_id=shop.merchant_id,
+            shop_id=shop.id,
+            dedup_key=delivery,
+            order_key=_order_key(platform, body) or f"-{delivery}",
+            topic=platform.topic(headers),
+            body=security.seal(body, place=PLACE),
+            received_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=["merchant_id", "shop_id", "dedup_key"])
+        .returning(Event.id)
+    )
+    if event_id is None:
+        return False
+    jobs.ring(jobs.Job.DRAIN_INBOX, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return True
+
+
+def _order_key(platform: Platform, body: bytes) -> str:
+    try:
+        return platform.order_key(reading.load(body))
+    except Unreadable:
+        return ""
+
+
+# --- working it off --------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Claim:
+    """Waiting events of orders that this transaction holds, by order."""
+
+    merchant_id: int
+    shop_id: int
+    platform: str
+    events: dict[str, list[Event]] = field(default_factory=dict)
+
+
+def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
+    """Book all waiting events of a shop; returns how many orders were booked.
+
+    Each batch is one transaction. If a batch fails, its orders are tried one by one, and the one
+    that fails is quarantined alone with its error.
+    """
+    booked = 0
+    while True:
+        try:
+            with unit_of_work():
+                count = _book(_claim(merchant_id, shop_id, batch))
+        except Exception:
+            if batch == 1:
+                raise
+            log.warning(
+                "batch failed, one by one now", merchant=merchant_id, shop=shop_id, exc_info=True
+            )
+            return booked + _one_by_one(merchant_id, shop_id)
+        if not count:
+            return booked
+        booked += count
+
+
+def _one_by_one(merchant_id: int, shop_id: int) -> int:
+    booked = 0
+    while True:
+        claim: Claim | None = None
+        try:
+            with unit_of_work():
+                claim = _claim(merchant_id, shop_id, 1)
+                if not _book(claim):
+                    return booked
+            booked += 1
+        except (sa.exc.OperationalError, sa.exc.InterfaceError):
+            raise  # the database is away: nothing is wrong with the order
+        except Exception as error:
+            if claim is None:
+                raise
+            log.error("order quarantined", merchant=merchant_id, shop=shop_id, exc_info=True)
+            with unit_of_work():
+                _quarantine_all(claim, error)
+
+
+def _claim(merchant_id: int, shop_id: int, batch: int) -> Claim:
+    """The oldest waiting orders that nobody else holds, with all their waiting events.
+
+    Locking and reading are two statements: whoever held a lock before us may have committed in
+    between, and only a statement begun after the lock sees that.
+    """
+    shop = db.session.get_one(Shop, (merchant_id, shop_id))
+    keys = db.session.scalars(
+        sa.text(
+            "SELECT order_key FROM ("
+            "  SELECT order_key, min(id) AS first FROM ("
+            "    SELECT order_key, id FROM inbox"
+            "    WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting'"
+            "    ORDER BY id LIMIT :scan) waiting"
+            "  GROUP BY order_key ORDER BY first OFFSET 0) oldest"
+            " WHERE pg_try_advisory_xact_lock("
+            "   hashtextextended(concat(:merchant, '/', :shop, '/', order_key), 0))"
+            " LIMIT :batch"
+        ),
+        {"merchant": merchant_id, "shop": shop_id, "scan": batch * 16, "batch": batch},
+    ).all()
+    claim = Claim(merchant_id, shop_id, shop.platform)
+    waiting = db.session.scalars(
+        sa.select(Event)
+        .where(
+            Event.merchant_id == merchant_id,
+            Event.shop_id == shop_id,
+            Event.state == "waiting",
+            Event.order_key.in_(keys),
+        )
+        .order_by(Event.id)
+        .execution_options(populate_existing=True)
+    )
+    for event in waiting:
+        claim.events.setdefault(event.order_key, []).append(event)
+    return claim
+
+
+def _book(claim: Claim) -> int:
+    """Read, merge, credit and book the orders of a claim; returns how many orders it held."""
+    platform = PLATFORMS[claim.platform]
+    reports: list[Order | RefundNotice] = []
+    for event in (event for events in claim.events.values() for event in events):
+        try:
+            reports += platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
+            _done(event)
+        except Unreadable as error:
+            _quarantine(event, error.code, error.pointer, error.message)
+        except security.Sealed as error:
+            _quarantine(event, "sealed", "", str(error))
+    if reports:
+        stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
+        commissions.book(claim.merchant_id, stored)
+    db.session.flush()
+    return len(claim.events)
+
+
+def _done(event: Event) -> None:
+    event.state = "done"
+    event.done_at = clock.now()
+    event.error = None
+
+
+def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
+    event.state = "quarantined"
+    event.done_at = clock.now()
+    event.attempts += 1
+    event.error = {"code": code, "pointer": pointer, "message": message[:500]}
+
+
+def _quarantine_all(claim: Claim, error: Exception) -> None:
+    """Put a failed order's events aside. Its message may hold anything, so only its kind is kept."""
+    code = "overdrawn" if isinstance(error, Overdrawn) else "internal_error"
+    rows = [event.id for events in claim.events.values() for event in events]
+    found = db.session.scalars(
+        sa.select(Event).where(
+            Event.merchant_id == claim.merchant_id, Event.id.in_(rows), Event.state == "waiting"
+        )
+    )
+    for event in found:
+        _quarantine(event, code, "", f"{type(error).__name__}: see the log at this time")
+
+
+def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:
+    """Put quarantined events back into the queue; returns how many. Their bodies are unchanged."""
+    chosen: list[Any] = [Event.state == "quarantined", Event.body.is_not(None)]
+    if merchant_id is not None:
+        chosen.append(Event.merchant_id == merchant_id)
+    if event_ids:
+        chosen.append(Event.id.in_(event_ids))
+    moved = db.session.execute(
+        sa.update(Event)
+        .where(*chosen)
+        .values(state="waiting", done_at=None, error=None)
+        .returning(Event.merchant_id, Event.shop_id)
+    ).all()
+    for merchant, shop in sorted({(row.merchant_id, row.shop_id) for row in moved}):
+        jobs.ring(jobs.Job.DRAIN_INBOX, merchant, shop)
+    return len(moved)
+
+
+def ring_for_waiting() -> int:
+    """Ring again for shops with waiting events: a bell may have been lost."""
+    shops = db.session.execute(
+        sa.select(Event.merchant_id, Event.shop_id).where(Event.state == "waiting").distinct()
+    ).all()
+    for merchant_id, shop_id in shops:
+        jobs.ring(jobs.Job.DRAIN_INBOX, merchant_id, shop_id, once_per_ms=BELL_MS)
+    return len(shops)
+
+
+def forget_bodies() -> int:
+    """Drop bodies 30 days after they were booked, 90 after quarantine (DOMAIN 9)."""
+    now = clock.now()
+    old = sa.or_(
+        sa.and_(Event.state == "done", Event.done_at < now - KEEP_DONE),
+        sa.and_(Event.state == "quarantined", Event.done_at < now - KEEP_QUARANTINED),
+    )
+    dropped = db.session.execute(
+        sa.update(Event).where(old, Event.body.is_not(None)).values(body=None)
+    )
+    return int(dropped.rowcount)  # type: ignore[attr-defined]

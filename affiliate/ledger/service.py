@@ -1,0 +1,190 @@
+"""The only code that writes to the ledger: `post` moves money, `seal` makes tampering show."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from affiliate import clock
+from affiliate.db import db
+from affiliate.errors import Conflict
+from affiliate.ledger import seals
+from affiliate.ledger.models import Code
+from affiliate.ledger.rules import (
+    AccountKey,
+    Posting,
+    available,
+    bad_debt,
+    clearing,
+    fees,
+    pending,
+    rail_costs,
+    receivable,
+    reserved,
+    tax,
+)
+from affiliate.ledger.seals import seal
+
+__all__ = [
+    "AccountKey", "CauseReused", "Code", "Overdrawn", "Posting", "available", "bad_debt",
+    "clearing", "fees", "pending", "post", "rail_costs", "receivable", "reserved", "seal", "tax",
+]  # fmt: skip
+
+
+class Overdrawn(Conflict):
+    """There is not that much in the account."""
+
+    code = "overdrawn"
+
+
+class CauseReused(Conflict):
+    """This (code, cause) is booked already, with another amount or other accounts."""
+
+    code = "cause_reused"
+
+
+def post(postings: Sequence[Posting]) -> int:
+    """Make all these transfers, or none. Safe to ask again: what is booked is not moved twice.
+
+    Returns how many were new. Call it once and last in a unit of work: the accounts it touches,
+    taken in the order of their ids, stay locked until the commit.
+    """
+    if not postings:
+        return 0
+    try:
+        return _book(postings)
+    except IntegrityError as error:
+        if _refusal(error) != seals.BEHIND:
+            raise
+    seal()  # first transfer after a restore on another server
+    return _book(postings)
+
+
+def _book(postings: Sequence[Posting]) -> int:
+    # A savepoint, so that a caller who catches the refusal keeps none of it.
+    with db.session.begin_nested():
+        rows = _rows(
+            postings, _account_ids({key for p in postings for key in (p.source, p.target)})
+        )
+        try:
+            added = _rowcount(db.session.execute(BOOK, rows | {"now": clock.now()}))
+        except IntegrityError as error:
+            if _refusal(error) == "ledger_accounts_never_overdrawn_check":
+                raise Overdrawn(_primary(error)) from error
+            raise
+        if added < len(postings):
+            _refuse_other_money(rows)
+    return added
+
+
+def _account_ids(keys: Collection[AccountKey]) -> dict[AccountKey, int]:
+    """The ids of these accounts, opened on first use. Two openers at once get the same one."""
+    wanted = _columns(
+        ("merchant_ids", "owner_kinds", "owner_ids", "kinds", "currencies"),
+        # Sorted, so that two openers never wait for each other.
+        ((k.merchant_id, k.owner_kind, k.owner_id, k.kind, k.currency) for k in sorted(keys)),
+    )
+    found: dict[AccountKey, int] = {}
+    while len(found) < len(keys):  # again only for those that another opened at the same moment
+        rows = db.session.execute(OPEN, wanted | {"now": clock.now()})
+        found = {AccountKey(*key): account_id for account_id, *key in rows}
+    return found
+
+
+def _rows(postings: Sequence[Posting], ids: dict[AccountKey, int]) -> dict[str, list[Any]]:
+    return _columns(
+        ("merchant_ids", "codes", "causes", "source_ids", "target_ids", "amounts", "currencies"),
+        (
+            (
+                p.source.merchant_id,
+                p.code,
+                p.cause,
+                ids[p.source],
+                ids[p.target],
+                p.amount,
+                p.source.currency,
+            )
+            for p in postings
+        ),
+    )
+
+
+def _columns(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _refuse_other_money(rows: dict[str, list[Any]]) -> None:
+    other = db.session.execute(OTHER_MONEY, rows).first()
+    if other:
+        code, cause, amount, booked = other
+        raise CauseReused(f"{code} for {cause} is booked with {booked}, not {amount}.")
+
+
+def _rowcount(result: sa.Result[Any]) -> int:
+    assert isinstance(result, sa.CursorResult)
+    return result.rowcount
+
+
+def _refusal(error: IntegrityError) -> str | None:
+    """The name of the constraint, or of the trigger's rule, that refused."""
+    name: str | None = error.orig.diag.constraint_name  # type: ignore[union-attr]
+    return name
+
+
+def _primary(error: IntegrityError) -> str:
+    return str(error.orig.diag.message_primary)  # type: ignore[union-attr]
+
+
+# Arrays and not VALUES: one statement text and one plan for any number of rows.
+OPEN = sa.text("""
+    WITH wanted AS (
+      SELECT * FROM unnest(
+        CAST(:merchant_ids AS bigint[]), CAST(:owner_kinds AS text[]),
+        CAST(:owner_ids AS bigint[]), CAST(:kinds AS text[]), CAST(:currencies AS char(3)[])
+      ) AS wanted (merchant_id, owner_kind, owner_id, kind, currency)
+    ), found AS (
+      SELECT a.id, merchant_id, owner_kind, owner_id, kind, currency
+        FROM wanted JOIN ledger_accounts a
+       USING (merchant_id, owner_kind, owner_id, kind, currency)
+    ), opened AS (
+      INSERT INTO ledger_accounts (merchant_id, owner_kind, owner_id, kind, currency,
+                                   debits, credits, clawed, created_at)
+      SELECT *, 0, 0, 0, CAST(:now AS timestamptz) FROM (
+        SELECT merchant_id, owner_kind, owner_id, kind, currency FROM wanted
+        EXCEPT SELECT merchant_id, owner_kind, owner_id, kind, currency FROM found
+      ) missing
+      ORDER BY merchant_id, owner_kind, owner_id, kind, currency
+      ON CONFLICT DO NOTHING
+      RETURNING id, merchant_id, owner_kind, owner_id, kind, currency
+    )
+    SELECT * FROM found UNION ALL SELECT * FROM opened
+""")
+
+BOOK = sa.text("""
+    INSERT INTO ledger_transfers (merchant_id, code, cause, source_id, target_id, amount, currency,
+                                  xact, created_at)
+    SELECT rows.*,
+           pg_current_xact_id()::text::bigint
+             + coalesce((SELECT shift FROM ledger_seals ORDER BY to_xact DESC LIMIT 1), 0),
+           CAST(:now AS timestamptz)
+      FROM unnest(
+        CAST(:merchant_ids AS bigint[]), CAST(:codes AS text[]), CAST(:causes AS text[]),
+        CAST(:source_ids AS bigint[]), CAST(:target_ids AS bigint[]), CAST(:amounts AS bigint[]),
+        CAST(:currencies AS char(3)[])
+      ) AS rows (merchant_id, code, cause, source_id, target_id, amount, currency)
+     ORDER BY merchant_id, code, cause -- so that two askers of the same never deadlock
+        ON CONFLICT (merchant_id, code, cause) DO NOTHING
+""")
+
+OTHER_MONEY = sa.text("""
+    SELECT code, cause, asked.amount, booked.amount
+      FROM unnest(
+        CAST(:merchant_ids AS bigint[]), CAST(:codes AS text[]), CAST(:causes AS text[]),
+        CAST(:source_ids AS bigint[]), CAST(:target_ids AS bigint[]), CAST(:amounts AS bigint[])
+      ) AS asked (merchant_id, code, cause, source_id, target_id, amount)
+      JOIN ledger_transfers booked USING (merchant_id, code, cause)
+     WHERE (asked.source_id, asked.target_id, asked.amount)
+           <> (booked.source_id, booked.target_id, booked.amount)
+     LIMIT 1
+""")

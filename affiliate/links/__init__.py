@@ -1,0 +1,13 @@
+"""Links, their redirect, and the spool that keeps every click."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    from affiliate.links.lookup import Lookup
+    from affiliate.links.spool import Spool
+    from affiliate.links.views import bp
+
+    app.extensions["links"] = Lookup()
+    app.extensions["spool"] = Spool(app.config["SETTINGS"].data / "spool")
+    app.register_blueprint(bp)

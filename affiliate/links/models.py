@@ -1,0 +1,94 @@
+"""Links, and the clicks that came through them."""
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import Mapped, mapped_column
+
+from affiliate.db import Json, Key, Model, Stamped, Texts, same_merchant
+
+
+class Link(Stamped, Model):
+    """(program, promoter, target, sub ids) with a short code.
+
+    Looked up by its code or by the id in a token before the tenant is known, so its key is the id
+    alone; `merchant_id` ties it to the tenant's rows.
+    """
+
+    __tablename__ = "links"
+
+    id: Mapped[Key]
+    merchant_id: Mapped[int] = mapped_column(sa.ForeignKey("merchants.id"))
+    program_id: Mapped[int]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"), index=True)
+    shop_id: Mapped[int]
+    product_id: Mapped[int | None]
+    url: Mapped[str]
+    code: Mapped[str] = mapped_column(unique=True)
+    sub_ids: Mapped[Texts] = mapped_column(default=list)
+    content: Mapped[str | None]
+    expires_at: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]
+    pauses: Mapped[Json] = mapped_column(default=list)  # those over: [[from, until], …], RFC 3339
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        same_merchant("program_id", "programs"),
+        same_merchant("shop_id", "shops"),
+        same_merchant("product_id", "products"),
+        sa.Index("links_merchant_idx", "merchant_id", "program_id", "promoter_id"),
+        sa.CheckConstraint("cardinality(sub_ids) <= 5", name="sub_ids"),
+    )
+
+    def was_open(self, at: datetime) -> bool:
+        """Neither expired nor paused at that instant, whatever it is now."""
+        if self.expires_at and self.expires_at <= at:
+            return False
+        if self.paused_at and self.paused_at <= at:
+            return False
+        return not any(
+            datetime.fromisoformat(since) <= at < datetime.fromisoformat(until)
+            for since, until in self.pauses
+        )
+
+
+class Click(Model):
+    """One visit. Partitioned by month; `id` is the 16 random bytes the redirect made.
+
+    The months are made ahead by `insight.store`; what fits none lies in `clicks_default`.
+    """
+
+    __tablename__ = "clicks"
+
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[bytes] = mapped_column(primary_key=True)
+    link_id: Mapped[int]
+    ip: Mapped[str | None] = mapped_column(INET)
+    user_agent: Mapped[str | None]
+    referrer: Mapped[str | None]
+    scanned: Mapped[bool] = mapped_column(default=False)  # `?q`: a QR code was scanned
+
+    __table_args__ = (
+        sa.Index("clicks_link_idx", "link_id", "at"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
+
+
+class LinkDay(Model):
+    """Clicks of a link on a day in UTC, kept exact in the transaction that stores the clicks."""
+
+    __tablename__ = "link_days"
+
+    link_id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    clicks: Mapped[int]
+
+
+class SpoolOffset(Model):
+    """How far a spool segment has been written into `clicks`."""
+
+    __tablename__ = "spool_offsets"
+
+    segment: Mapped[str] = mapped_column(primary_key=True)
+    bytes: Mapped[int]

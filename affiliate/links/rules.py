@@ -1,0 +1,103 @@
+"""Where a visit through a link leads: decided from facts alone, by whatever door it came in."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
+QUERY_BYTES_MAX = 2048
+SCAN_MARK = "q"
+SUB_IDS_MAX = 5
+_KEEP = "%/?:@!$'()*+,;=-._~"
+
+# Programs that fetch a page to draw its card in a chat. Browsers inside those apps are people
+# and say something else: MicroMessenger, Instagram, FBAN, Line/…
+_PREVIEWERS = re.compile(
+    r"facebookexternalhit|facebot|meta-externalfetcher|^whatsapp/|telegrambot|twitterbot"
+    r"|slackbot|slack-imgproxy|linkedinbot|discordbot|skypeuripreview|^viber|line-poker"
+    r"|kakaotalk-scrap|pinterestbot|redditbot|vkshare|snap url preview|wechat share extension"
+    r"|wechatbot|iframely|embedly|cardyb|mastodon/",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a redirect needs to know of a link."""
+
+    id: int
+    code: str
+    url: str
+    sub_ids: tuple[str, ...]
+    home: str  # the shop's front page
+    fallback_url: str | None  # the program's, for links that lead nowhere any more
+    expires_at: datetime | None
+    paused_at: datetime | None
+    stopped: bool  # its program, promoter or merchant no longer takes part
+    sold_out: bool
+    title: str | None
+    image_url: str | None
+
+    def is_open(self, now: datetime) -> bool:
+        if self.stopped or (self.paused_at is not None and self.paused_at <= now):
+            return False
+        return self.expires_at is None or now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    query: str
+    user_agent: str
+    is_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where to send the visitor (None: show the preview card), and whether the visit counts."""
+
+    location: str | None
+    counts: bool = False
+    scanned: bool = False
+
+
+def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) -> Answer:
+    """A dead link leads to the fallback without a token. One whose product is sold out leads
+    there with its token: the promoter did bring somebody who may buy something else.
+    """
+    if not facts.is_open(now):
+        return Answer(facts.fallback_url or facts.home)
+    if _PREVIEWERS.search(visit.user_agent):
+        return Answer(None)
+    asked, scanned = _asked(visit.query)
+    target = (facts.fallback_url or facts.home) if facts.sold_out else facts.url
+    location = _with_parameters(target, facts.sub_ids, asked, token())
+    return Answer(location, counts=not visit.is_head, scanned=scanned)
+
+
+def _asked(query: str) -> tuple[list[str], bool]:
+    """The visitor's own parameters, without the scan mark, and whether it stood there."""
+    if len(query) > QUERY_BYTES_MAX:  # nobody's real link; kept out of the Location header
+        return [], False
+    parts = [quote(part, safe=_KEEP) for part in query.split("&") if part]
+    kept = [part for part in parts if _name(part) != SCAN_MARK]
+    return kept, len(kept) < len(parts)
+
+
+def _with_parameters(url: str, sub_ids: tuple[str, ...], asked: list[str], token: str) -> str:
+    """Ours stand above the visitor's, the visitor's above those of the target itself."""
+    ours = {"tk": token}
+    ours |= {f"sub{n}": quote(sub, safe="") for n, sub in enumerate(sub_ids, 1) if sub}
+    asked = [part for part in asked if _name(part) not in ours]
+    names = {_name(part) for part in asked} | set(ours)
+    parts = urlsplit(url)
+    own = [part for part in parts.query.split("&") if part and _name(part) not in names]
+    if not any(_name(part).startswith("utm_") for part in [*own, *asked]):
+        ours |= {"utm_source": "tuike", "utm_medium": "affiliate"}
+    query = "&".join([*own, *asked, *(f"{name}={value}" for name, value in ours.items())])
+    return urlunsplit(parts._replace(query=query))
+
+
+def _name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])

@@ -1,0 +1,122 @@
+"""`/s/<code>` and its QR codes: the slow road through Flask, open to everybody."""
+
+import os
+from datetime import datetime
+
+from flask import Blueprint, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from affiliate import clock
+from affiliate.links import rules, share, token
+from affiliate.links.lookup import Lookup, Unavailable
+from affiliate.links.rules import Facts, Visit
+from affiliate.links.spool import Click, Spool
+
+bp = Blueprint("links", __name__)
+
+QR_SECONDS = 86_400
+PLAIN = "text/plain; charset=utf-8"
+
+
+@bp.get("/s/<code>")
+def follow(code: str) -> ResponseReturnValue:
+    facts = _lookup().find(code)
+    if facts is None:
+        return _unknown()
+    now, click_id = clock.now(), os.urandom(16)
+    answer = rules.answer(
+        facts, _visit(), now, lambda: token.make(facts.id, now, click_id[: token.NONCE_BYTES])
+    )
+    if answer.location is None:
+        return _card(facts)
+    if answer.counts:
+        _spool().append(_click(click_id, now, facts, scanned=answer.scanned))
+    return _redirect(answer.location)
+
+
+@bp.get("/s/<code>/qr.svg")
+def qr_svg(code: str) -> ResponseReturnValue:
+    facts = _lookup().find(code)
+    if facts is None:
+        return _unknown()
+    return _picture(share.svg(share.scan_url(facts.code)).encode(), "image/svg+xml")
+
+
+@bp.get("/s/<code>/qr.png")
+def qr_png(code: str) -> ResponseReturnValue:
+    facts = _lookup().find(code)
+    if facts is None:
+        return _unknown()
+    asked = request.args.get("size", default=512, type=int)
+    pixels = min(max(asked, share.PIXELS_MIN), share.PIXELS_MAX)
+    return _picture(share.png(share.scan_url(facts.code), pixels), "image/png")
+
+
+def _lookup() -> Lookup:
+    lookup: Lookup = current_app.extensions["links"]
+    return lookup
+
+
+def _spool() -> Spool:
+    spool: Spool = current_app.extensions["spool"]
+    return spool
+
+
+def _visit() -> Visit:
+    return Visit(
+        query=_utf8(request.environ.get("QUERY_STRING", "")),
+        user_agent=_header("User-Agent"),
+        is_head=request.method == "HEAD",
+    )
+
+
+def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Click:
+    return Click(
+        id=click_id,
+        at=at,
+        link_id=facts.id,
+        ip=request.remote_addr or "",
+        user_agent=_header("User-Agent"),
+        referrer=_header("Referer"),
+        scanned=scanned,
+    )
+
+
+def _header(name: str) -> str:
+    return _utf8(request.headers.get(name, ""))
+
+
+def _utf8(text: str) -> str:
+    """WSGI hands bytes over as if they were Latin-1; most of them are UTF-8."""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _redirect(location: str) -> Response:
+    response = Response(status=302)
+    response.headers["Location"] = location
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    return response
+
+
+def _card(facts: Facts) -> ResponseReturnValue:
+    page = render_template("links/card.html", link=facts, address=share.short_url(facts.code))
+    return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+def _unknown() -> ResponseReturnValue:
+    return render_template("links/unknown.html"), 404, {"Cache-Control": "no-store"}
+
+
+@bp.errorhandler(Unavailable)
+def _later(_: Unavailable) -> ResponseReturnValue:
+    headers = {"Retry-After": "2", "Cache-Control": "no-store", "Content-Type": PLAIN}
+    return "Please try again in a moment. 请稍后再试。", 503, headers
+
+
+def _picture(content: bytes, kind: str) -> Response:
+    response = Response(content, content_type=kind)
+    response.headers["Cache-Control"] = f"public, max-age={QR_SECONDS}"
+    response.add_etag()
+    return response.make_conditional(request.environ)

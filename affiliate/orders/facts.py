@@ -1,0 +1,155 @@
+"""Plain facts of an order, as every platform's parser gives them and every rule reads them.
+
+Amounts are minor units of the shop's currency. Nothing here knows a database.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from affiliate.orders.models import Status
+
+Note = tuple[str, dict[str, Any]]  # a code and its arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    external_id: str
+    title: str
+    quantity: int
+    amount: int  # before discount
+    discount: int = 0  # the line's own
+    order_discount: int | None = None  # the shop's allocation of the order's discount to this line
+    tax: int | None = None  # None: not reported
+    kind: str = "product"  # product, gift_card, tip, fee
+    product_external_id: str | None = None
+    variant_external_id: str | None = None
+    sku: str | None = None
+    category: str | None = None
+    removed: bool = False  # edited away: nothing of it is left
+
+
+@dataclass(frozen=True, slots=True)
+class RefundLine:
+    line: str
+    quantity: int | None = None
+    amount: int | None = None  # in the unit price's basis
+    tax: int | None = None  # on top of the amount, where tax is on top
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    external_id: str
+    status: str = "succeeded"  # pending, succeeded, failed
+    amount: int | None = None  # the cash, shipping included; None: not told
+    shipping: int = 0
+    lines: tuple[RefundLine, ...] = ()
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who bought. The parser knows e-mail and phone; only their keyed hashes are ever stored."""
+
+    external_id: str | None = None
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    new: bool | None = None
+    email_hash: bytes | None = None
+    phone_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    external_id: str
+    version: int  # monotone within the order
+    status: Status
+    currency: str
+    placed_at: datetime | None
+    paid_at: datetime | None = None
+    fulfilled_at: datetime | None = None
+    delivered_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    refunded_fully: bool = False
+    number: str | None = None
+    test: bool = False
+    renewal: bool = False
+    tax_included: bool = False
+    order_tax: int | None = None  # tax known only for the whole order
+    discount: int = 0  # of the order, on top of the lines' own
+    shipping: int = 0
+    total: int | None = None
+    customer: Customer = field(default_factory=Customer)
+    tokens: tuple[str, ...] = ()
+    coupons: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    refunds_complete: bool = False  # the list replaces what we had; otherwise it is merged in
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefundNotice:
+    """A refund told on its own; its order may not have reached us yet."""
+
+    order_external_id: str
+    currency: str
+    refund: Refund
+
+
+RANK = {status: rank for rank, status in enumerate(Status)}
+_REFUND_RANK = {"pending": 0, "succeeded": 1, "failed": 2}
+
+
+def refunded_cash(refunds: tuple[Refund, ...]) -> int:
+    """What the shop says was given back, as far as it says so."""
+    return sum(each.amount or 0 for each in refunds if each.status == "succeeded")
+
+
+def later_refund(left: Refund, right: Refund) -> Refund:
+    """Of two reports of one refund the one to believe. Which came first does not matter."""
+    return max(left, right, key=_belief)
+
+
+def _belief(refund: Refund) -> tuple[int, int, int, str]:
+    told = refund.amount is not None
+    content = repr((refund.shipping, refund.lines, refund.at and refund.at.timestamp()))
+    return (_REFUND_RANK[refund.status], told, refund.amount or 0, content)
+
+
+def joined_refunds(*reports: tuple[Refund, ...]) -> tuple[Refund, ...]:
+    """Union by external id: commutative and idempotent, so webhooks may come in any order."""
+    known: dict[str, Refund] = {}
+    for refund in (refund for report in reports for refund in report):
+        before = known.get(refund.external_id)
+        known[refund.external_id] = later_refund(before, refund) if before else refund
+    return tuple(known[key] for key in sorted(known))
+
+
+def merged(known: Order | None, told: Order) -> Order:
+    """The order after a report, whatever the sequence of reports (DOMAIN 5).
+
+    A higher version wins; of equal versions the one with the larger refunded sum, then the later
+    status, then a fixed order of the content. Lines that the winner no longer has stay, removed.
+    """
+    if known is None:
+        return replace(told, refunds=joined_refunds(told.refunds))
+    refunds = joined_refunds(known.refunds, told.refunds)
+    newer, older = (told, known) if _precedence(told) >= _precedence(known) else (known, told)
+    if newer.refunds_complete:
+        refunds = joined_refunds(newer.refunds)
+    have = {line.external_id for line in newer.lines}
+    gone = tuple(
+        replace(line, removed=True) for line in older.lines if line.external_id not in have
+    )
+    return replace(newer, refunds=refunds, lines=newer.lines + gone)
+
+
+def _precedence(order: Order) -> tuple[int, int, int, str]:
+    known = order.status != Status.STUB
+    return (
+        order.version if known else -1,
+        refunded_cash(order.refunds) if order.refunds_complete else 0,
+        RANK[order.status],
+        repr((order.lines, order.total, order.discount, order.cancelled_at is None)),
+    )

@@ -1,0 +1,154 @@
+"""Reading orders back as facts, and the mapping between facts and rows."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from affiliate.db import db
+from affiliate.orders import facts
+from affiliate.orders.models import Line, Order, Refund, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An order's facts with the keys of its rows."""
+
+    id: int
+    merchant_id: int
+    shop_id: int
+    facts: facts.Order
+    line_ids: dict[str, int]
+
+
+def by_external_ids(
+    merchant_id: int, shop_id: int, external_ids: Collection[str]
+) -> dict[str, Stored]:
+    rows = db.session.scalars(
+        sa.select(Order)
+        .where(
+            Order.merchant_id == merchant_id,
+            Order.shop_id == shop_id,
+            Order.external_id.in_(external_ids),
+        )
+        .execution_options(populate_existing=True)
+    ).all()
+    return {stored.facts.external_id: stored for stored in _with_parts(merchant_id, rows)}
+
+
+def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:
+    rows = db.session.scalars(
+        sa.select(Order)
+        .where(Order.merchant_id == merchant_id, Order.id.in_(order_ids))
+        .execution_options(populate_existing=True)
+    ).all()
+    return {stored.id: stored for stored in _with_parts(merchant_id, rows)}
+
+
+def find(merchant_id: int, order_id: int) -> Order | None:
+    return db.session.get(Order, (merchant_id, order_id))
+
+
+def _with_parts(merchant_id: int, orders: Iterable[Order]) -> list[Stored]:
+    orders = list(orders)
+    ids = [order.id for order in orders]
+    if not ids:
+        return []
+    lines = _grouped(
+        sa.select(Line)
+        .where(Line.merchant_id == merchant_id, Line.order_id.in_(ids))
+        .order_by(Line.order_id, Line.position, Line.id)
+    )
+    refunds = _grouped(
+        sa.select(Refund)
+        .where(Refund.merchant_id == merchant_id, Refund.order_id.in_(ids))
+        .order_by(Refund.order_id, Refund.external_id.collate("C"))
+    )
+    return [_stored(order, lines.get(order.id, []), refunds.get(order.id, [])) for order in orders]
+
+
+def _grouped(statement: Any) -> dict[int, list[Any]]:
+    groups: dict[int, list[Any]] = {}
+    for row in db.session.scalars(statement.execution_options(populate_existing=True)):
+        groups.setdefault(row.order_id, []).append(row)
+    return groups
+
+
+_ORDER = (
+    "external_id number version test renewal currency tax_included order_tax placed_at paid_at"
+    " fulfilled_at delivered_at cancelled_at refunded_fully discount shipping total"
+    " refunds_complete"
+).split()
+_LINE = (
+    "external_id title quantity amount discount order_discount tax kind product_external_id"
+    " variant_external_id sku category removed"
+).split()
+
+
+def order_row(merchant_id: int, shop_id: int, order: facts.Order) -> dict[str, Any]:
+    return {
+        "merchant_id": merchant_id,
+        "shop_id": shop_id,
+        **{name: getattr(order, name) for name in _ORDER},
+        "status": str(order.status),
+        "customer_external_id": order.customer.external_id,
+        "customer_email_hash": order.customer.email_hash,
+        "customer_phone_hash": order.customer.phone_hash,
+        "customer_new": order.customer.new,
+        "tokens": list(order.tokens),
+        "coupons": list(order.coupons),
+        "notes": [list(note) for note in order.notes],
+    }
+
+
+def line_row(merchant_id: int, order_id: int, position: int, line: facts.Line) -> dict[str, Any]:
+    return {
+        "merchant_id": merchant_id,
+        "order_id": order_id,
+        "position": position,
+        **{name: getattr(line, name) for name in _LINE},
+    }
+
+
+def refund_row(merchant_id: int, order_id: int, refund: facts.Refund) -> dict[str, Any]:
+    return {
+        "merchant_id": merchant_id,
+        "order_id": order_id,
+        "external_id": refund.external_id,
+        "at": refund.at,
+        "status": refund.status,
+        "amount": refund.amount,
+        "shipping": refund.shipping,
+        "lines": [asdict(line) for line in refund.lines],
+    }
+
+
+def _stored(order: Order, lines: list[Line], refunds: list[Refund]) -> Stored:
+    read = facts.Order(
+        **{name: getattr(order, name) for name in _ORDER},
+        status=Status(order.status),
+        customer=facts.Customer(
+            external_id=order.customer_external_id,
+            new=order.customer_new,
+            email_hash=order.customer_email_hash,
+            phone_hash=order.customer_phone_hash,
+        ),
+        tokens=tuple(order.tokens),
+        coupons=tuple(order.coupons),
+        notes=tuple((code, arguments) for code, arguments in order.notes),
+        lines=tuple(facts.Line(**{name: getattr(line, name) for name in _LINE}) for line in lines),
+        refunds=tuple(
+            facts.Refund(
+                external_id=refund.external_id,
+                status=refund.status,
+                amount=refund.amount,
+                shipping=refund.shipping,
+                lines=tuple(facts.RefundLine(**part) for part in refund.lines),
+                at=refund.at,
+            )
+            for refund in refunds
+        ),
+    )
+    line_ids = {line.external_id: line.id for line in lines}
+    return Stored(order.id, order.merchant_id, order.shop_id, read, line_ids)

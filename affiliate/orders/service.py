@@ -1,0 +1,143 @@
+"""Writing down what shops report. The only code that writes orders, lines and refunds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate.db import Model, db
+from affiliate.orders import facts, queries
+from affiliate.orders.models import Line, Order, Refund, Status
+from affiliate.orders.queries import Stored
+from affiliate.people import rules as people
+
+Report = facts.Order | facts.RefundNotice
+
+
+def lock(merchant_id: int, shop_id: int, order_keys: Iterable[str]) -> None:
+    """Take the orders in hand until the end of the transaction, sorted: first in the lock order."""
+    keys = [f"{merchant_id}/{shop_id}/{key}" for key in sorted(set(order_keys))]
+    db.session.execute(
+        sa.text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(k, 0))"
+            " FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS t(k, n) ORDER BY n"
+        ),
+        {"keys": keys},
+    )
+
+
+def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[Stored]:
+    """Merge reports of any number of orders into what is known; returns those orders as they are.
+
+    The caller holds the lock of every order. Safe to call again with the same reports, in any
+    sequence; a refund of an unknown order waits on a stub.
+    """
+    wanted = {_external_id(report) for report in reports}
+    known = queries.by_external_ids(merchant_id, shop_id, wanted)
+    after: dict[str, facts.Order] = {key: stored.facts for key, stored in known.items()}
+    for report in reports:
+        key = _external_id(report)
+        after[key] = facts.merged(after.get(key), _as_order(report))
+
+    changed = [
+        order
+        for key, order in sorted(after.items())
+        if key not in known or order != known[key].facts
+    ]
+    ids = {key: stored.id for key, stored in known.items()}
+    if changed:
+        ids |= _write_orders(merchant_id, shop_id, changed)
+        line_ids = _write_lines(merchant_id, [(ids[order.external_id], order) for order in changed])
+        _write_refunds(merchant_id, [(ids[order.external_id], order) for order in changed])
+    else:
+        line_ids = {}
+    unchanged = {stored.id: stored.line_ids for stored in known.values()}
+    return [
+        Stored(ids[key], merchant_id, shop_id, order, line_ids.get(ids[key]) or unchanged[ids[key]])
+        for key, order in sorted(after.items())
+    ]
+
+
+def _external_id(report: Report) -> str:
+    if isinstance(report, facts.RefundNotice):
+        return report.order_external_id
+    return report.external_id
+
+
+def _as_order(report: Report) -> facts.Order:
+    if isinstance(report, facts.RefundNotice):
+        return facts.Order(
+            external_id=report.order_external_id,
+            version=0,
+            status=Status.STUB,
+            currency=report.currency,
+            placed_at=None,
+            refunds=(report.refund,),
+        )
+    return replace(report, customer=_masked(report.customer))
+
+
+def _masked(customer: facts.Customer) -> facts.Customer:
+    return replace(
+        customer,
+        email=None,
+        phone=None,
+        email_hash=people.buyer_email_hash(customer.email),
+        phone_hash=people.buyer_phone_hash(customer.phone),
+    )
+
+
+def _upsert(model: type[Model], rows: list[dict[str, Any]], key: list[str], *returning: Any) -> Any:
+    """Any number of rows, in pages that stay below PostgreSQL's limit of parameters."""
+    table = model.__table__
+    statement = insert(table)
+    kept = {"merchant_id", "id", "created_at", *key}
+    columns = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+    statement = statement.on_conflict_do_update(index_elements=["merchant_id", *key], set_=columns)
+    return db.session.execute(statement.returning(*returning), rows)
+
+
+def _write_orders(merchant_id: int, shop_id: int, orders: Sequence[facts.Order]) -> dict[str, int]:
+    rows = [queries.order_row(merchant_id, shop_id, order) for order in orders]
+    written = _upsert(Order, rows, ["shop_id", "external_id"], Order.external_id, Order.id)
+    return {external_id: row_id for external_id, row_id in written}
+
+
+def _write_lines(
+    merchant_id: int, orders: Sequence[tuple[int, facts.Order]]
+) -> dict[int, dict[str, int]]:
+    rows = [
+        queries.line_row(merchant_id, order_id, position, line)
+        for order_id, order in orders
+        for position, line in enumerate(order.lines)
+    ]
+    ids: dict[int, dict[str, int]] = {order_id: {} for order_id, _ in orders}
+    if rows:
+        written = _upsert(
+            Line, rows, ["order_id", "external_id"], Line.order_id, Line.external_id, Line.id
+        )
+        for order_id, external_id, line_id in written:
+            ids[order_id][external_id] = line_id
+    return ids
+
+
+def _write_refunds(merchant_id: int, orders: Sequence[tuple[int, facts.Order]]) -> None:
+    rows = [
+        queries.refund_row(merchant_id, order_id, refund)
+        for order_id, order in orders
+        for refund in order.refunds
+    ]
+    replaced = [order_id for order_id, order in orders if order.refunds_complete]
+    if replaced:
+        kept = [(row["order_id"], row["external_id"]) for row in rows]
+        db.session.execute(
+            sa.delete(Refund).where(
+                Refund.merchant_id == merchant_id,
+                Refund.order_id.in_(replaced),
+                sa.tuple_(Refund.order_id, Refund.external_id).not_in(kept),
+            )
+        )
+    if rows:
+        _upsert(Refund, rows, ["order_id", "external_id"], Refund.id)

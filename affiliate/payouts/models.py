@@ -1,0 +1,135 @@
+"""Where money goes: payout accounts, payouts, and the entries each payout owns."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from affiliate.db import (
+    Currency,
+    Json,
+    Key,
+    Minor,
+    Model,
+    Owned,
+    Stamped,
+    of_merchant,
+    same_merchant,
+)
+
+
+class State(StrEnum):
+    DRAFT = "draft"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    ACTION_REQUIRED = "action_required"
+    PAID = "paid"
+    RETURNED = "returned"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class PayoutAccount(Stamped, Model):
+    """Where a payee wants one currency: sealed fields, a masked text to show."""
+
+    __tablename__ = "payout_accounts"
+
+    id: Mapped[Key]
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    rail: Mapped[str]
+    country: Mapped[str] = mapped_column(sa.CHAR(2))
+    currency: Mapped[Currency]
+    fields: Mapped[bytes]  # sealed JSON
+    masked: Mapped[str]
+    fingerprint: Mapped[bytes]  # keyed hash: finds accounts shared by several payees
+    replaced_at: Mapped[datetime | None]
+    label: Mapped[str | None]  # the payee's own name for it
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.Index(
+            "payout_accounts_live_idx", "payee_kind", "payee_id", "currency",
+            unique=True, postgresql_where=sa.text("replaced_at IS NULL"),
+        ),
+        sa.Index("payout_accounts_fingerprint_idx", "fingerprint"),
+    )  # fmt: skip
+
+
+class Payout(Owned, Model):
+    """One transfer to one payee in one currency. Its amount never changes."""
+
+    __tablename__ = "payouts"
+
+    settlement_id: Mapped[int]
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("payout_accounts.id"))
+    rail: Mapped[str]
+    gross: Mapped[Minor]  # the sum of its entries
+    withheld: Mapped[Minor] = mapped_column(default=0)
+    net: Mapped[Minor]
+    state: Mapped[str]
+    reference: Mapped[str] = mapped_column(unique=True)  # frozen; what the bank sees
+    reason: Mapped[str | None]
+    provider_reference: Mapped[str | None]
+    paid_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("settlement_id", "settlements"),
+        sa.CheckConstraint("gross > 0 AND withheld >= 0 AND net = gross - withheld", name="sum"),
+        sa.CheckConstraint("(state IN ('paid', 'returned')) = (paid_at IS NOT NULL)", name="paid"),
+        sa.CheckConstraint(
+            "state IN ('draft', 'awaiting_approval', 'approved', 'submitting', 'accepted',"
+            " 'action_required', 'paid', 'returned', 'failed', 'cancelled', 'unknown')",
+            name="state",
+        ),
+        sa.UniqueConstraint("merchant_id", "settlement_id", "payee_kind", "payee_id", "currency"),
+        sa.Index("payouts_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+    )
+
+
+class PayoutLine(Model):
+    """An entry inside a payout. While the payout lives, no other may own the entry."""
+
+    __tablename__ = "payout_lines"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    payout_id: Mapped[int] = mapped_column(primary_key=True)
+    entry_id: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[Minor]
+    live: Mapped[bool] = mapped_column(default=True)  # false once failed, cancelled or returned
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        same_merchant("entry_id", "entries"),
+        sa.Index(
+            "payout_lines_one_live_idx", "merchant_id", "entry_id",
+            unique=True, postgresql_where=sa.text("live"),
+        ),
+    )  # fmt: skip
+
+
+class PayoutEvent(Owned, Model):
+    """The timeline of a payout: every state it took, when, by whom and why."""
+
+    __tablename__ = "payout_events"
+
+    payout_id: Mapped[int]
+    state: Mapped[str]
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    detail: Mapped[Json] = mapped_column(default=dict)
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.Index("payout_events_payout_idx", "merchant_id", "payout_id", "id"),
+    )

@@ -1,0 +1,68 @@
+"""Reads about payouts and the accounts they go to."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from affiliate.commissions.models import Entry
+from affiliate.db import db
+from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine
+from affiliate.payouts.service.states import PayoutNotThere
+
+
+def find(merchant_id: int, payout_id: int) -> Payout:
+    found = db.session.get(Payout, (merchant_id, payout_id))
+    if found is None:
+        raise PayoutNotThere("There is no such payout.")
+    return found
+
+
+def account(account_id: int) -> PayoutAccount | None:
+    return db.session.get(PayoutAccount, account_id)
+
+
+def accounts(account_ids: Collection[int]) -> dict[int, PayoutAccount]:
+    found = db.session.scalars(
+        sa.select(PayoutAccount).where(PayoutAccount.id.in_(set(account_ids)))
+    )
+    return {account.id: account for account in found}
+
+
+def live_account(payee_kind: str, payee_id: int, currency: str) -> PayoutAccount | None:
+    return db.session.scalar(
+        sa.select(PayoutAccount).where(
+            PayoutAccount.payee_kind == payee_kind,
+            PayoutAccount.payee_id == payee_id,
+            PayoutAccount.currency == currency,
+            PayoutAccount.replaced_at.is_(None),
+        )
+    )
+
+
+def lines(payout: Payout, limit: int = 1000) -> Sequence[Any]:
+    """The entries it owns or owned, each with the order it comes from."""
+    return db.session.execute(
+        sa.select(
+            PayoutLine.entry_id,
+            PayoutLine.amount,
+            PayoutLine.live,
+            Entry.commission_id,
+            Entry.order_id,
+        )
+        .join(
+            Entry,
+            sa.and_(Entry.merchant_id == PayoutLine.merchant_id, Entry.id == PayoutLine.entry_id),
+        )
+        .where(PayoutLine.merchant_id == payout.merchant_id, PayoutLine.payout_id == payout.id)
+        .order_by(PayoutLine.entry_id)
+        .limit(limit)
+    ).all()
+
+
+def timeline(payout: Payout) -> Sequence[PayoutEvent]:
+    return db.session.scalars(
+        sa.select(PayoutEvent)
+        .where(PayoutEvent.merchant_id == payout.merchant_id, PayoutEvent.payout_id == payout.id)
+        .order_by(PayoutEvent.id)
+    ).all()

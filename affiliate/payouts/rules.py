@@ -1,0 +1,32 @@
+"""Which way a payout may go. The database refuses every other step (0005_settlement)."""
+
+from affiliate.payouts.models import State
+
+NEXT: dict[State, set[State]] = {
+    State.DRAFT: {State.AWAITING_APPROVAL, State.CANCELLED},
+    State.AWAITING_APPROVAL: {State.APPROVED, State.CANCELLED},
+    State.APPROVED: {State.SUBMITTING, State.CANCELLED},
+    State.SUBMITTING: {State.ACCEPTED, State.FAILED, State.UNKNOWN},
+    State.ACCEPTED: {State.ACTION_REQUIRED, State.PAID, State.FAILED},
+    State.ACTION_REQUIRED: {State.PAID, State.FAILED},
+    State.UNKNOWN: {State.ACCEPTED, State.ACTION_REQUIRED, State.PAID, State.FAILED},
+    State.PAID: {State.RETURNED},
+    State.RETURNED: set(),
+    State.FAILED: set(),
+    State.CANCELLED: set(),
+}
+
+# The money has left neither the books nor the payee's reserved account yet.
+OPEN = {
+    State.DRAFT,
+    State.AWAITING_APPROVAL,
+    State.APPROVED,
+    State.SUBMITTING,
+    State.ACCEPTED,
+    State.ACTION_REQUIRED,
+    State.UNKNOWN,
+}
+
+
+def may_become(state: State, other: State) -> bool:
+    return other in NEXT[state]

@@ -1,0 +1,85 @@
+"""Where a payee wants to be paid: one live account per currency; replaced ones stay."""
+
+import json
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from affiliate import clock, money, security
+from affiliate.db import db
+from affiliate.errors import invalid
+from affiliate.payouts import rails
+from affiliate.payouts.models import PayoutAccount
+
+SEALED = "payout_accounts.fields"
+
+
+def add_account(
+    payee_kind: str,
+    payee_id: int,
+    *,
+    rail: str,
+    country: str,
+    currency: str,
+    fields: Mapping[str, object],
+    label: str | None = None,
+) -> PayoutAccount:
+    """Check what was typed and take it from now on; the account before it is kept as replaced.
+
+    Payouts that exist already still go to the account they were made for.
+    """
+    _check_currency(rail, currency)
+    found = rails.find(rail).read(country, fields)
+    _replace(payee_kind, payee_id, currency)
+    account = PayoutAccount(
+        payee_kind=payee_kind,
+        payee_id=payee_id,
+        rail=rail,
+        country=country,
+        currency=currency,
+        fields=security.seal(json.dumps(found.fields).encode(), place=SEALED),
+        masked=found.masked,
+        fingerprint=security.keyed_hash(found.identity, purpose="payout account"),
+        label=label,
+    )
+    db.session.add(account)
+    db.session.flush()
+    return account
+
+
+def _check_currency(rail: str, currency: str) -> None:
+    try:
+        money.exponent(currency)
+    except money.BadAmount as wrong:
+        raise invalid("/currency", wrong.code, str(wrong)) from None
+    if not rails.find(rail).takes(currency):
+        raise invalid("/currency", "no_rail", f"The rail {rail} does not send {currency}.")
+
+
+def _replace(payee_kind: str, payee_id: int, currency: str) -> None:
+    # Two at once: the second waits here and replaces the first.
+    name = f"payout account:{payee_kind}:{payee_id}:{currency}"
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+    db.session.execute(
+        sa.update(PayoutAccount)
+        .where(
+            PayoutAccount.payee_kind == payee_kind,
+            PayoutAccount.payee_id == payee_id,
+            PayoutAccount.currency == currency,
+            PayoutAccount.replaced_at.is_(None),
+        )
+        .values(replaced_at=clock.now(), version=PayoutAccount.version + 1)
+    )
+
+
+def label_account(account: PayoutAccount, label: str | None) -> PayoutAccount:
+    """The only thing about an account that can be changed."""
+    account.label = label
+    account.version += 1
+    db.session.flush()
+    return account
+
+
+def open_fields(sealed: bytes) -> dict[str, str]:
+    fields: dict[str, str] = json.loads(security.unseal(sealed, place=SEALED))
+    return fields

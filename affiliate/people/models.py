@@ -1,0 +1,191 @@
+"""Who there is: users with roles and keys, merchants, promoters and their sponsors."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from affiliate.db import Currency, Key, Minor, Model, Stamped
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"
+    MERCHANT_OWNER = "merchant_owner"
+    MERCHANT_STAFF = "merchant_staff"
+    MERCHANT_ANALYST = "merchant_analyst"
+    FINANCE_MAKER = "finance_maker"
+    FINANCE_CHECKER = "finance_checker"
+    FINANCE_AUDITOR = "finance_auditor"
+    AGENCY = "agency"
+    PROMOTER = "promoter"
+
+
+class User(Stamped, Model):
+    """A person who signs in, or a service that acts for one by an API key."""
+
+    __tablename__ = "users"
+
+    id: Mapped[Key]
+    email: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+    name: Mapped[str]
+    password_hash: Mapped[str | None]
+    is_service: Mapped[bool] = mapped_column(default=False)
+    locale: Mapped[str] = mapped_column(default="en")
+    timezone: Mapped[str] = mapped_column(default="UTC")
+    totp_secret: Mapped[bytes | None]  # sealed
+    totp_last_step: Mapped[int] = mapped_column(default=0)  # a code is good once
+    disabled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.CheckConstraint("is_service OR email IS NOT NULL", name="people_have_mail"),
+    )
+
+
+class Grant(Stamped, Model):
+    """A role of a user, for one merchant, one promoter, or the whole instance."""
+
+    __tablename__ = "role_grants"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    role: Mapped[str]
+    merchant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("merchants.id"))
+    promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
+
+    __table_args__ = (
+        sa.UniqueConstraint(
+            "user_id", "role", "merchant_id", "promoter_id", postgresql_nulls_not_distinct=True
+        ),
+        sa.CheckConstraint(
+            "(role LIKE 'merchant\\_%' AND merchant_id IS NOT NULL AND promoter_id IS NULL)"
+            " OR (role LIKE 'finance\\_%' AND promoter_id IS NULL)"
+            " OR (role = 'promoter' AND promoter_id IS NOT NULL AND merchant_id IS NULL)"
+            " OR (role IN ('operator', 'agency') AND merchant_id IS NULL AND promoter_id IS NULL)",
+            name="scope_fits_role",
+        ),
+    )
+
+
+class ApiKey(Stamped, Model):
+    """Acts as a user, by exactly one of the user's roles."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    grant_id: Mapped[int] = mapped_column(sa.ForeignKey("role_grants.id"), index=True)
+    name: Mapped[str]
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    hint: Mapped[str]  # the last four characters, to recognise it by
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class OneTimeLink(Stamped, Model):
+    """A link that signs in once: first password, reset, invitation of staff."""
+
+    __tablename__ = "one_time_links"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    purpose: Mapped[str]
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class PayoutMode(StrEnum):
+    AUTOMATIC = "automatic"
+    ON_REQUEST = "on_request"
+
+
+class Merchant(Stamped, Model):
+    __tablename__ = "merchants"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+    country: Mapped[str] = mapped_column(sa.CHAR(2))
+    currency: Mapped[Currency]  # for display and limits; shops have their own
+    timezone: Mapped[str]
+    payout_mode: Mapped[str] = mapped_column(default=PayoutMode.AUTOMATIC)
+    credit_limit: Mapped[int | None]  # minor units of `currency`; null: none
+    minimum_payout: Mapped[Minor] = mapped_column(default=0)  # in any currency's minor units
+    platform_fee_ppm: Mapped[int] = mapped_column(default=0)
+    suspended_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.CheckConstraint("payout_mode IN ('automatic', 'on_request')", name="payout_mode"),
+        sa.CheckConstraint("platform_fee_ppm BETWEEN 0 AND 1000000", name="platform_fee"),
+        sa.CheckConstraint("credit_limit >= 0", name="credit_limit"),
+    )
+
+
+class Promoter(Stamped, Model):
+    """A person who shares. At most one sponsor; triggers keep the tree free of cycles and write
+    `sponsorships`, so that the upline of any past instant can be asked for.
+    """
+
+    __tablename__ = "promoters"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+    email: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+    phone: Mapped[str | None]  # E.164
+    email_hash: Mapped[bytes | None]  # keyed, to recognise a promoter's own purchase
+    phone_hash: Mapped[bytes | None]
+    country: Mapped[str | None] = mapped_column(sa.CHAR(2))
+    locale: Mapped[str] = mapped_column(default="en")
+    sponsor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"), index=True)
+    sponsor_since: Mapped[datetime | None]  # kept by the trigger when a writer forgets it
+    suspended_at: Mapped[datetime | None]
+    profile: Mapped[Any] = mapped_column(sa.JSON, default=dict)
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (sa.CheckConstraint("sponsor_id <> id", name="not_own_sponsor"),)
+
+
+class Sponsorship(Model):
+    """Who sponsored whom from when to when. Written by a trigger on `promoters`."""
+
+    __tablename__ = "sponsorships"
+
+    id: Mapped[Key]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    sponsor_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.Index("sponsorships_promoter_idx", "promoter_id", "since"),
+        sa.Index("sponsorships_sponsor_idx", "sponsor_id"),
+        sa.Index(
+            "sponsorships_open_idx", "promoter_id",
+            unique=True, postgresql_where=sa.text("until IS NULL"),
+        ),
+        sa.CheckConstraint("until >= since", name="order"),
+    )  # fmt: skip
+
+
+class Suspension(Model):
+    """When a promoter was stopped: [since, until). Attribution judges as of the order."""
+
+    __tablename__ = "suspensions"
+
+    id: Mapped[Key]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.Index("suspensions_promoter_idx", "promoter_id", "since"),
+        sa.Index(
+            "suspensions_open_idx", "promoter_id",
+            unique=True, postgresql_where=sa.text("until IS NULL"),
+        ),
+        sa.CheckConstraint("until >= since", name="order"),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""Reads about people: who holds a key, who sponsored whom when, who was stopped when."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from affiliate import clock, ids, security
+from affiliate.db import Model, db
+from affiliate.errors import NotFound
+from affiliate.people.models import (
+    ApiKey,
+    Grant,
+    Merchant,
+    OneTimeLink,
+    Promoter,
+    Role,
+    Suspension,
+    User,
+)
+from affiliate.people.rules import Caller, Held, Scope, normal_email
+
+Row = TypeVar("Row", bound=Model)
+At = tuple[int, datetime]  # a promoter, and the instant that is asked about
+
+
+def within(merchant_id: Any, scope: Scope) -> sa.ColumnElement[bool]:
+    """The clause that keeps a query to the caller's merchants: `within(Order.merchant_id, …)`."""
+    return sa.true() if scope is None else merchant_id.in_(scope)
+
+
+def key_of(bearer: str) -> ApiKey | None:
+    """The live key behind `aff_live_<id>_<secret>`, of a user who is not disabled."""
+    head, _, rest = bearer.partition("aff_live_")
+    hashid, _, secret = rest.partition("_")
+    if head or not secret:
+        return None
+    try:
+        key = db.session.get(ApiKey, ids.decode_one("key", f"key_{hashid}"))
+    except NotFound:
+        return None
+    if key is None or not security.same(key.secret_hash, security.fingerprint(secret)):
+        return None
+    user = db.session.get_one(User, key.user_id)
+    return key if key.revoked_at is None and user.disabled_at is None else None
+
+
+def caller_of(key: ApiKey) -> Caller:
+    """A key brings exactly one of its user's roles along."""
+    user = db.session.get_one(User, key.user_id)
+    grant = db.session.get_one(Grant, key.grant_id)
+    return Caller(user.id, (held(grant),), is_service=user.is_service, key_id=key.id)
+
+
+def held(grant: Grant) -> Held:
+    return Held(Role(grant.role), grant.merchant_id, grant.promoter_id)
+
+
+def user_by_email(email: str) -> User | None:
+    return db.session.scalar(sa.select(User).filter_by(email=normal_email(email) or email))
+
+
+def user_of_link(secret: str) -> User | None:
+    """Whom this one-time link is for, while it is good."""
+    live = OneTimeLink.used_at.is_(None) & (OneTimeLink.expires_at > clock.now())
+    return db.session.scalar(
+        sa.select(User)
+        .join(OneTimeLink, OneTimeLink.user_id == User.id)
+        .where(OneTimeLink.secret_hash == security.fingerprint(secret), live)
+    )
+
+
+def grant_of(
+    user_id: int, role: Role, *, merchant_id: int | None = None, promoter_id: int | None = None
+) -> Grant | None:
+    return db.session.scalar(
+        sa.select(Grant).where(
+            Grant.user_id == user_id,
+            Grant.role == role,
+            Grant.merchant_id.is_not_distinct_from(merchant_id),
+            Grant.promoter_id.is_not_distinct_from(promoter_id),
+        )
+    )
+
+
+def grants_of(user_id: int) -> list[Grant]:
+    return list(db.session.scalars(sa.select(Grant).filter_by(user_id=user_id).order_by(Grant.id)))
+
+
+def merchant(merchant_id: int, *, lock: bool = False) -> Merchant:
+    """NotFound if there is none; locked against others' changes when it is to be changed."""
+    return _one(Merchant, merchant_id, lock=lock)
+
+
+def promoter(promoter_id: int, *, lock: bool = False) -> Promoter:
+    return _one(Promoter, promoter_id, lock=lock)
+
+
+def api_key(key_id: int, *, lock: bool = False) -> ApiKey:
+    return _one(ApiKey, key_id, lock=lock)
+
+
+def _one(model: type[Row], row_id: int, *, lock: bool) -> Row:
+    row = db.session.get(model, row_id, with_for_update=lock or None, populate_existing=lock)
+    if row is None:
+        raise NotFound("There is no such thing here.")
+    return row
+
+
+def merchants(merchant_ids: Iterable[int]) -> dict[int, Merchant]:
+    found = db.session.scalars(sa.select(Merchant).where(Merchant.id.in_(set(merchant_ids))))
+    return {merchant.id: merchant for merchant in found}
+
+
+def promoters(promoter_ids: Iterable[int]) -> dict[int, Promoter]:
+    found = db.session.scalars(sa.select(Promoter).where(Promoter.id.in_(set(promoter_ids))))
+    return {promoter.id: promoter for promoter in found}
+
+
+_UPLINES = sa.text("""
+    WITH RECURSIVE up (start, at, level, promoter_id) AS (
+        SELECT w.start, w.at, 0, w.start
+          FROM unnest(CAST(:starts AS bigint[]), CAST(:ats AS timestamptz[])) AS w (start, at)
+        UNION ALL
+        SELECT up.start, up.at, up.level + 1, s.sponsor_id
+          FROM up JOIN sponsorships s ON s.promoter_id = up.promoter_id
+                                     AND s.since <= up.at AND (s.until IS NULL OR up.at < s.until)
+         WHERE up.level < :levels
+    )
+    SELECT start, at, promoter_id FROM up WHERE level > 0 ORDER BY start, at, level
+""")
+
+
+def uplines(wanted: Collection[At], levels: int) -> dict[At, list[int]]:
+    """The sponsors above each promoter as of an instant, nearest first, in one statement.
+
+    Every wanted pair has an entry; nobody stands twice in a path, nor above themselves.
+    """
+    pairs = list(dict.fromkeys(wanted))
+    paths: dict[At, list[int]] = {pair: [] for pair in pairs}
+    if not pairs or levels < 1:
+        return paths
+    rows = db.session.execute(
+        _UPLINES,
+        {"starts": [p for p, _ in pairs], "ats": [at for _, at in pairs], "levels": levels},
+    )
+    for start, at, sponsor_id in rows:
+        path = paths[start, at]
+        # Clocks of several machines may disagree about which of two moves came first.
+        if sponsor_id != start and sponsor_id not in path:
+            path.append(sponsor_id)
+    return paths
+
+
+def suspensions(promoter_ids: Collection[int]) -> Mapping[int, list[Suspension]]:
+    """Every stop of these promoters, oldest first."""
+    found: dict[int, list[Suspension]] = defaultdict(list)
+    rows = db.session.scalars(
+        sa.select(Suspension)
+        .where(Suspension.promoter_id.in_(set(promoter_ids)))
+        .order_by(Suspension.promoter_id, Suspension.since)
+    )
+    for row in rows:
+        found[row.promoter_id].append(row)
+    return found
+
+
+def suspended(wanted: Collection[At]) -> set[At]:
+    """Those who were stopped at that instant, whatever they are now."""
+    stops = suspensions([promoter_id for promoter_id, _ in wanted])
+    return {
+        (promoter_id, at)
+        for promoter_id, at in wanted
+        if any(s.since <= at and (s.until is None or at < s.until) for s in stops[promoter_id])
+    }

@@ -1,0 +1,85 @@
+"""What is known of programs: their terms as of an instant, and who takes part."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from affiliate.db import db
+from affiliate.programs.models import Membership, Program, Terms
+
+ProgramKey = tuple[int, int]  # merchant, program
+MemberKey = tuple[int, int, int]  # merchant, program, promoter
+
+
+def terms_of(programs: Collection[ProgramKey]) -> dict[ProgramKey, list[Terms]]:
+    """All terms of each program, earliest first; `as_of` picks the one that holds."""
+    found: dict[ProgramKey, list[Terms]] = {key: [] for key in programs}
+    rows = db.session.scalars(
+        sa.select(Terms)
+        .where(sa.tuple_(Terms.merchant_id, Terms.program_id).in_(list(found)))
+        .order_by(Terms.merchant_id, Terms.program_id, Terms.effective_from)
+    )
+    for row in rows:
+        found[row.merchant_id, row.program_id].append(row)
+    return found
+
+
+def as_of(versions: Iterable[Terms], at: datetime) -> Terms:
+    """Of one program's terms, earliest first, those that hold at an instant."""
+    return [terms for terms in versions if terms.effective_from <= at][-1]
+
+
+def terms_as_of(merchant_id: int, program_ids: Collection[int], at: datetime) -> dict[int, Terms]:
+    versions = terms_of([(merchant_id, program_id) for program_id in program_ids])
+    return {key[1]: as_of(found, at) for key, found in versions.items() if found}
+
+
+def memberships(keys: Collection[MemberKey]) -> dict[MemberKey, Membership]:
+    wanted = sa.tuple_(Membership.merchant_id, Membership.program_id, Membership.promoter_id)
+    rows = db.session.scalars(sa.select(Membership).where(wanted.in_(list(set(keys)))))
+    return {(row.merchant_id, row.program_id, row.promoter_id): row for row in rows}
+
+
+def by_keys(keys: Collection[ProgramKey]) -> dict[ProgramKey, Program]:
+    wanted = sa.tuple_(Program.merchant_id, Program.id)
+    rows = db.session.scalars(sa.select(Program).where(wanted.in_(list(set(keys)))))
+    return {(row.merchant_id, row.id): row for row in rows}
+
+
+def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program | None:
+    return db.session.get(Program, (merchant_id, program_id), with_for_update=lock or None)
+
+
+def latest_terms(merchant_id: int, program_id: int) -> Terms:
+    """The terms stated last: those that hold now."""
+    return db.session.scalars(
+        sa.select(Terms)
+        .filter_by(merchant_id=merchant_id, program_id=program_id)
+        .order_by(Terms.effective_from.desc())
+        .limit(1)
+    ).one()
+
+
+def programs_of_all_shops(merchant_id: int) -> list[tuple[Program, Terms]]:
+    """The merchant's running programs that cover whatever shop there is, with their terms."""
+    found = db.session.scalars(
+        sa.select(Program)
+        .where(
+            Program.merchant_id == merchant_id,
+            Program.ended_at.is_(None),
+            sa.func.cardinality(Program.shop_ids) == 0,
+        )
+        .order_by(Program.id)
+    ).all()
+    terms = terms_of([(merchant_id, each.id) for each in found])
+    return [(each, terms[merchant_id, each.id][-1]) for each in found]
+
+
+def membership(
+    merchant_id: int, program_id: int, promoter_id: int, *, lock: bool = False
+) -> Membership | None:
+    find = sa.select(Membership).filter_by(
+        merchant_id=merchant_id, program_id=program_id, promoter_id=promoter_id
+    )
+    return db.session.scalar(find.with_for_update() if lock else find)

@@ -1,0 +1,128 @@
+"""What a program's terms may be: its defaults, and the policy of the countries it sells in."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+from affiliate.errors import FieldError
+from affiliate.money import PPM
+
+SOURCES = ("coupon", "click", "sharer", "binding")
+MODELS = ("last", "first", "linear")
+LEVELS_MAX = 10  # whatever a country's policy says
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The terms of a program as a merchant states them."""
+
+    default_rate_ppm: int
+    tiers_ppm: Sequence[int] = ()  # tier_2 first
+    max_total_ppm: int = PPM
+    window_days: int = 30
+    model: str = "last"
+    sources: Sequence[str] = SOURCES
+    credit: str = "order"
+    hold_days: int = 15
+    hold_fallback_days: int = 15
+    self_purchase: str = "none"
+    inactive_upline: str = "skip"
+    base: str = "net"
+
+    @property
+    def paid_levels(self) -> int:
+        """`direct` is the first level; a tier of nothing at the end is none."""
+        paid = [number for number, ppm in enumerate(self.tiers_ppm, start=2) if ppm]
+        return max(paid, default=1)
+
+
+OFFER_FIELDS = tuple(each.name for each in fields(Offer))
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "model": MODELS,
+    "credit": ("order", "product"),
+    "self_purchase": ("none", "rebate"),
+    "inactive_upline": ("skip", "compress"),
+    "base": ("net", "gross"),
+}
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "default_rate_ppm": (0, PPM),
+    "max_total_ppm": (0, PPM),
+    "window_days": (0, 3650),
+    "hold_days": (0, 365),
+    "hold_fallback_days": (0, 365),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many levels may be paid for sales in a country, from an instant on."""
+
+    since: datetime
+    levels: int
+    levels_with_reason: int  # when an operator has recorded why
+
+
+_ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
+ELSEWHERE = "*"
+# Dated, so that what was saved under an older policy can be told from a mistake. China: the
+# pyramid-selling rules of 2005 (禁止传销条例, article 7) count reward by the size of a team.
+POLICIES: Mapping[str, tuple[Policy, ...]] = {
+    "CN": (Policy(_ALWAYS, levels=1, levels_with_reason=2),),
+    ELSEWHERE: (Policy(_ALWAYS, levels=3, levels_with_reason=3),),
+}
+
+
+def policy_of(country: str, at: datetime) -> Policy:
+    dated = POLICIES.get(country, POLICIES[ELSEWHERE])
+    return [policy for policy in dated if policy.since <= at][-1]
+
+
+def strictest(countries: Collection[str], at: datetime) -> tuple[str, Policy]:
+    """The country that allows least, and what it allows."""
+    found = [(country, policy_of(country, at)) for country in sorted(countries)]
+    return min(found, key=lambda each: (each[1].levels, each[1].levels_with_reason))
+
+
+def faults(offer: Offer) -> list[FieldError]:
+    """What cannot be offered anywhere, whatever the policy."""
+    found = [
+        FieldError(f"/{name}", "unknown_value", f"One of {', '.join(allowed)}.")
+        for name, allowed in _CHOICES.items()
+        if getattr(offer, name) not in allowed
+    ]
+    found += [
+        FieldError(f"/{name}", "out_of_range", f"From {least} to {most}.")
+        for name, (least, most) in _RANGES.items()
+        if not least <= getattr(offer, name) <= most
+    ]
+    found += _tier_faults(offer) + _source_faults(offer)
+    if not found and offer.default_rate_ppm > offer.max_total_ppm:
+        message = f"The rate is above the cap of {offer.max_total_ppm} ppm."
+        found.append(FieldError("/default_rate_ppm", "above_cap", message))
+    return found
+
+
+def _tier_faults(offer: Offer) -> list[FieldError]:
+    found = [
+        FieldError(f"/tiers_ppm/{number}", "out_of_range", f"From 0 to {PPM}.")
+        for number, ppm in enumerate(offer.tiers_ppm)
+        if not 0 <= ppm <= PPM
+    ]
+    if len(offer.tiers_ppm) >= LEVELS_MAX:
+        message = f"Never more than {LEVELS_MAX} paid levels, the direct one included."
+        found.append(FieldError("/tiers_ppm", "policy_levels", message))
+    return found
+
+
+def _source_faults(offer: Offer) -> list[FieldError]:
+    found = [
+        FieldError(f"/sources/{number}", "unknown_value", f"One of {', '.join(SOURCES)}.")
+        for number, source in enumerate(offer.sources)
+        if source not in SOURCES
+    ]
+    if not offer.sources:
+        found.append(FieldError("/sources", "missing", "At least one source is needed."))
+    if len(set(offer.sources)) != len(offer.sources):
+        found.append(FieldError("/sources", "repeated", "Each source stands here once."))
+    return found

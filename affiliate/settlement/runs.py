@@ -1,0 +1,73 @@
+"""Building and executing from end to end, as many small units of work: for jobs and the shell.
+
+Each unit stores what it did and where to go on, so both may be killed anywhere and begun again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from affiliate.commissions import service as commissions
+from affiliate.db import unit_of_work
+from affiliate.ledger.service import Overdrawn
+from affiliate.settlement import queries, service
+from affiliate.settlement.models import State
+
+log = structlog.get_logger(__name__)
+
+PAYEES = 5000  # in one transaction
+ENTRIES = 5000
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    step: str  # releasing, building
+    done: int
+    total: int | None
+
+
+def build(merchant_id: int, settlement_id: int, *, size: int = PAYEES) -> Iterator[Progress]:
+    """Release what is due, then make payouts until the settlement is ready for review."""
+    yield from _release(merchant_id, settlement_id)
+    tries = 0
+    while True:
+        try:
+            with unit_of_work():
+                more = service.build_chunk(merchant_id, settlement_id, size)
+                now = queries.progress(merchant_id, settlement_id)
+        except Overdrawn:
+            # A refund came between reading the entries and reserving the money. Read again, and
+            # with fewer payees there is less time for the next one to come between.
+            size, tries = max(1, size // 8), tries + 1
+            log.info("building again after a refund", settlement=settlement_id, size=size)
+            if tries > TRIES:
+                raise
+            continue
+        tries = 0
+        yield Progress("building", now.payees_done, now.payees_total)
+        if not more:
+            return
+
+
+def _release(merchant_id: int, settlement_id: int) -> Iterator[Progress]:
+    """Only before the first payee: what is released later is for the next settlement."""
+    done = 0
+    while True:
+        with unit_of_work():
+            now = queries.progress(merchant_id, settlement_id)
+            if now.state != State.BUILDING or now.cursor is not None:
+                return
+            released = commissions.release(merchant_id, now.through, ENTRIES)
+        if not released:
+            return
+        done += released
+        yield Progress("releasing", done, None)
+
+
+def execute(merchant_id: int, settlement_id: int) -> None:
+    """Hand an approved settlement's payouts over. Each step is stored before the next begins."""
+    for step in (service.submit, service.write_files, service.close):
+        with unit_of_work():
+            step(merchant_id, settlement_id)

@@ -1,0 +1,17 @@
+"""What happens to settlements: made, built, decided on, executed. Only `runs` is an edge."""
+
+from affiliate.settlement.service.building import build_chunk, create
+from affiliate.settlement.service.deciding import approve, cancel_payout, change_note, discard
+from affiliate.settlement.service.executing import (
+    close,
+    execute,
+    open_file,
+    submit,
+    write_files,
+)
+from affiliate.settlement.service.pay_ins import change_pay_in_note, record_pay_in
+
+__all__ = [
+    "approve", "build_chunk", "cancel_payout", "change_note", "change_pay_in_note", "close",
+    "create", "discard", "execute", "open_file", "record_pay_in", "submit", "write_files",
+]  # fmt: skip

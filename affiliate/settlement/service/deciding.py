@@ -1,0 +1,105 @@
+"""Decisions of people about a settlement: approved once by a second person, or discarded."""
+
+import sqlalchemy as sa
+
+from affiliate import clock, security
+from affiliate.commissions.models import State as EntryState
+from affiliate.db import db
+from affiliate.errors import Conflict, Forbidden
+from affiliate.payouts import queries as payout_queries
+from affiliate.payouts import service as payouts
+from affiliate.payouts.models import Payout
+from affiliate.payouts.models import State as PayoutState
+from affiliate.people import service as people
+from affiliate.settlement import queries, rules
+from affiliate.settlement.models import Offset, Settlement, State
+from affiliate.settlement.service.building import add_up, move_offsets
+from affiliate.settlement.service.states import WrongState, locked, move, person
+
+
+class AlreadyApproved(Conflict):
+    code = "already_approved"
+
+
+class SelfApproval(Forbidden):
+    code = "self_approval"
+
+
+class OtherHash(Conflict):
+    code = "hash_mismatch"
+
+
+def approve(merchant_id: int, settlement_id: int, *, by: int, seen: str, otp: str) -> Settlement:
+    """Let the money go: once, by a second person, for exactly what this person saw.
+
+    `seen` is the hash that was shown to them. The code is asked for last, so that no other
+    refusal uses it up.
+    """
+    settlement = locked(merchant_id, settlement_id)
+    user = person(by)
+    _check_state(settlement)
+    if settlement.created_by == user.id:
+        raise SelfApproval("Who made a settlement cannot approve it; another person has to.")
+    _check_hash(settlement, seen)
+    people.check_totp(user, otp)
+    settlement.approved_by, settlement.approved_at = user.id, clock.now()
+    move(settlement, State.APPROVED)
+    payouts.move_all(
+        merchant_id, settlement_id, PayoutState.AWAITING_APPROVAL, PayoutState.APPROVED, by=user.id
+    )
+    move_offsets(settlement, EntryState.PAID)
+    return settlement
+
+
+def _check_state(settlement: Settlement) -> None:
+    if settlement.approved_by is not None:
+        raise AlreadyApproved("Somebody has already approved this settlement.")
+    if settlement.state != State.REVIEW:
+        raise WrongState(f"The settlement is {settlement.state}; only one in review is approved.")
+
+
+def _check_hash(settlement: Settlement, seen: str) -> None:
+    """Counted anew from the rows, not only compared with what was counted when it was built."""
+    assert settlement.hash
+    now = rules.digest(queries.canonical_lines(settlement))
+    if not (security.same(now, settlement.hash) and security.same(now, seen)):
+        raise OtherHash("This is not the hash of what is to be paid now: look at it again.")
+
+
+def discard(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
+    """Before its approval: every entry is available again, as if it had never been made."""
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state == State.DISCARDED:
+        return settlement
+    settlement.discarded_by, settlement.ended_at = by, clock.now()
+    move(settlement, State.DISCARDED)
+    payouts.cancel_all(merchant_id, settlement_id, by=by, reason="settlement discarded")
+    move_offsets(settlement, EntryState.AVAILABLE)
+    db.session.execute(
+        sa.update(Offset)
+        .where(Offset.merchant_id == merchant_id, Offset.settlement_id == settlement_id)
+        .values(live=False)
+    )
+    return settlement
+
+
+def cancel_payout(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Payout:
+    """Take one payout out; the others stay as they are. Before the approval the hash changes."""
+    settlement_id = payout_queries.find(merchant_id, payout_id).settlement_id
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state == State.BUILDING:
+        raise WrongState("The settlement is still being built.")
+    payout = payouts.cancel(merchant_id, payout_id, by=by, reason=reason)
+    if settlement.state == State.REVIEW:
+        add_up(settlement)
+        settlement.version += 1
+        db.session.flush()
+    return payout
+
+
+def change_note(settlement: Settlement, note: str | None) -> Settlement:
+    """The only thing about a settlement that can be edited."""
+    settlement.note = note
+    settlement.version += 1
+    db.session.flush()
+    return settlement

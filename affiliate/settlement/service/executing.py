@@ -1,0 +1,138 @@
+"""Executing an approved settlement: payouts are frozen first, then handed over rail by rail.
+
+References are stored, and the payouts say `submitting`, before anything is made of them. Every
+step looks at the rows first, so it may be repeated after a kill and run twice at once.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+
+from affiliate import clock, ids, jobs, security
+from affiliate.db import db
+from affiliate.payouts import rails
+from affiliate.payouts import service as payouts
+from affiliate.payouts.models import Payout, PayoutAccount
+from affiliate.payouts.models import State as PayoutState
+from affiliate.payouts.rails.interface import Instruction
+from affiliate.settlement.models import PayoutFile, Settlement, State
+from affiliate.settlement.service.states import locked, move
+
+SEALED = "payout_files.content"
+
+
+def execute(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
+    """Ask for an approved settlement to be carried out. Asking again changes nothing."""
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state in (State.EXECUTING, State.CLOSED):
+        return settlement
+    settlement.executed_by, settlement.executed_at = by, clock.now()
+    move(settlement, State.EXECUTING)
+    jobs.ring(jobs.Job.EXECUTE_SETTLEMENT, merchant_id, settlement_id)
+    return settlement
+
+
+def submit(merchant_id: int, settlement_id: int) -> None:
+    """From here on no payout of it can be cancelled."""
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state != State.EXECUTING:
+        return
+    settlement.worked_at = clock.now()
+    payouts.move_all(
+        merchant_id,
+        settlement_id,
+        PayoutState.APPROVED,
+        PayoutState.SUBMITTING,
+        by=settlement.executed_by,
+    )
+
+
+def write_files(merchant_id: int, settlement_id: int) -> None:
+    """One file for each rail and currency, made once; its payouts are then with the bank."""
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state != State.EXECUTING:
+        return
+    settlement.worked_at = clock.now()
+    for rail, currency in _left(settlement):
+        _write_file(settlement, rail, currency)
+
+
+def close(merchant_id: int, settlement_id: int) -> None:
+    """Nothing is left to submit. What the bank says later concerns the payouts alone."""
+    settlement = locked(merchant_id, settlement_id)
+    if settlement.state != State.EXECUTING or _left(settlement):
+        return
+    settlement.ended_at = clock.now()
+    move(settlement, State.CLOSED)
+
+
+def _left(settlement: Settlement) -> Sequence[tuple[str, str]]:
+    rows = db.session.execute(
+        sa.select(Payout.rail, Payout.currency)
+        .where(*_submitting(settlement))
+        .distinct()
+        .order_by(Payout.rail, Payout.currency)
+    )
+    return [(rail, currency) for rail, currency in rows]
+
+
+def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
+    key = (settlement.merchant_id, settlement.id)
+    payouts_in = (*_submitting(settlement), Payout.rail == rail, Payout.currency == currency)
+    count, total = db.session.execute(
+        sa.select(sa.func.count(), sa.cast(sa.func.sum(Payout.net), sa.BigInteger)).where(
+            *payouts_in
+        )
+    ).one()
+    content = rails.find(rail).batch(_instructions(payouts_in))
+    name = f"{ids.encode('stl', *key)}-{currency}.csv"
+    db.session.add(
+        PayoutFile(
+            merchant_id=settlement.merchant_id,
+            settlement_id=settlement.id,
+            rail=rail,
+            currency=currency,
+            name=name,
+            content=security.seal(content, place=SEALED),
+            sha256=hashlib.sha256(content).hexdigest(),
+            payouts=count,
+            total=total,
+        )
+    )
+    db.session.flush()
+    payouts.move_all(
+        *key,
+        PayoutState.SUBMITTING,
+        PayoutState.ACCEPTED,
+        by=settlement.executed_by,
+        rail=rail,
+        currency=currency,
+        detail={"file": name},
+    )
+
+
+def _instructions(which: tuple[sa.ColumnElement[bool], ...]) -> Iterator[Instruction]:
+    """In the order of their ids, so that making the file again makes the same bytes."""
+    rows = db.session.execute(
+        sa.select(Payout, PayoutAccount)
+        .join(PayoutAccount, PayoutAccount.id == Payout.account_id)
+        .where(*which)
+        .order_by(Payout.id),
+        execution_options={"yield_per": 2000},
+    )
+    for payout, account in rows:
+        fields = payouts.open_fields(account.fields)
+        yield Instruction(payout.reference, payout.net, payout.currency, account.country, fields)
+
+
+def _submitting(settlement: Settlement) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Payout.merchant_id == settlement.merchant_id,
+        Payout.settlement_id == settlement.id,
+        Payout.state == PayoutState.SUBMITTING,
+    )
+
+
+def open_file(file: PayoutFile) -> bytes:
+    return security.unseal(file.content, place=SEALED)

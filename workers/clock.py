@@ -1,0 +1,51 @@
+"""The clock: rings for each job whose time has come. Jobs look themselves for what is due."""
+
+import signal
+import time
+
+import structlog
+from flask import current_app
+from redis.exceptions import RedisError
+
+from affiliate import jobs
+from affiliate.jobs import Job
+from workers.context import application
+
+log = structlog.get_logger(__name__)
+
+MINUTE, HOUR = 60, 3600
+EVERY_SECONDS = {
+    Job.SWEEP_INBOX: MINUTE,
+    Job.SWEEP_SETTLEMENTS: MINUTE,
+    Job.RELEASE: MINUTE,
+    Job.SEAL_LEDGER: MINUTE,
+    Job.FORGET_BODIES: HOUR,
+    Job.MAKE_PARTITIONS: HOUR,
+}
+
+
+def tick() -> list[Job]:
+    """Ask for each job whose time has come. Two clocks at once ask only once."""
+    redis = current_app.extensions["redis"]
+    due = [
+        job
+        for job, seconds in EVERY_SECONDS.items()
+        # A little less than the period: the key must be gone when its next tick comes.
+        if redis.set(f"clock:{job}", 1, nx=True, px=seconds * 1000 - 500)
+    ]
+    for job in due:
+        jobs.enqueue(job)
+    return due
+
+
+def main() -> None:
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.append(number))
+    with application().app_context():
+        while not stop:
+            try:
+                tick()
+            except RedisError as error:
+                log.warning("the clock cannot ring", error=str(error))
+            time.sleep(1)

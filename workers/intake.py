@@ -1,0 +1,20 @@
+"""Inbox jobs: book what waits, ring again for lost bells, forget old bodies."""
+
+from affiliate.intake import service
+from workers.context import application, task
+
+
+def drain(merchant_id: int, shop_id: int) -> None:
+    """Book a shop's waiting events. Its batches are its own units of work."""
+    with application().app_context():
+        service.drain(merchant_id, shop_id)
+
+
+@task
+def sweep() -> None:
+    service.ring_for_waiting()
+
+
+@task
+def forget_bodies() -> None:
+    service.forget_bodies()
