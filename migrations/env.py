@@ -1,9 +1,9 @@
 """How migrations run: each in a transaction of its own, never waiting long for a busy table."""
 
+import logging
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from alembic import context
 from flask import current_app
 
@@ -32,7 +32,7 @@ def ignore_empty(_: Any, __: Any, directives: list[Any]) -> None:
 
 
 def say(*, step: Any, **_: Any) -> None:
-    structlog.get_logger("migrations").info("schema", step=step.up_revision_id)
+    logging.getLogger("migrations").info("schema: %s", step.up_revision_id)
 
 
 def migrate(connection: sa.Connection) -> None:

@@ -217,6 +217,7 @@ def database(
 ) -> Iterator[None]:
     """Every test in an app context, and in one outer transaction that is never committed."""
     app.extensions["redis"].flushdb()
+    _forget_clicks(app)
     monkeypatch.setattr("workers.context.application", lambda: app)
     if "committed" in request.fixturenames:
         with app.app_context():
@@ -235,6 +236,13 @@ def database(
         outer.rollback()
         connection.close()
         db.engines[None] = engine
+
+
+def _forget_clicks(app: Flask) -> None:
+    """Databases of tests repeat ids and codes, so nothing may be remembered between them."""
+    app.extensions["links"].clear()
+    app.extensions["spool"].close()
+    shutil.rmtree(app.extensions["spool"].folder, ignore_errors=True)
 
 
 _numbers = itertools.count(1)

@@ -4,17 +4,19 @@ from affiliate import jobs
 from affiliate.jobs import Job
 from affiliate.settlement import queries, runs
 from affiliate.settlement.models import State
-from workers.context import application, job_logged, task
+from workers import context
+from workers.context import task
 
 
 def build(merchant_id: int, settlement_id: int) -> None:
-    with application().app_context(), job_logged():
+    """Many units of work, each stored before the next begins."""
+    with context.application().app_context(), context.job_logged():
         for _ in runs.build(merchant_id, settlement_id):
             pass
 
 
 def execute(merchant_id: int, settlement_id: int) -> None:
-    with application().app_context(), job_logged():
+    with context.application().app_context(), context.job_logged():
         runs.execute(merchant_id, settlement_id)
 
 

@@ -38,8 +38,10 @@ class NewMerchant(Body):
     currency: Currency
     timezone: Timezone
     payout_mode: PayoutMode = PayoutMode.AUTOMATIC
-    credit_limit: MoneyIn | None = Field(None, description="In the merchant's currency")
-    minimum_payout: int = Field(0, ge=0, le=LARGEST, description="Minor units of any currency")
+    credit_limit: MoneyIn | None = Field(default=None, description="In the merchant's currency")
+    minimum_payout: int = Field(
+        default=0, ge=0, le=LARGEST, description="Minor units of any currency"
+    )
     platform_fee_ppm: Ppm = 0
 
 
@@ -48,7 +50,7 @@ class MerchantChange(Body):
     timezone: Timezone = ""
     payout_mode: PayoutMode = PayoutMode.AUTOMATIC
     credit_limit: MoneyIn | None = None
-    minimum_payout: int = Field(0, ge=0, le=LARGEST)
+    minimum_payout: int = Field(default=0, ge=0, le=LARGEST)
     platform_fee_ppm: Ppm = 0
 
 

@@ -49,11 +49,18 @@ PROBLEM_RESPONSE = {
 
 def document(endpoints: Iterable[Endpoint], server: str) -> dict[str, Any]:
     endpoints = list(endpoints)
-    schemas, definitions = models_json_schema(_models(endpoints), ref_template=REF)
-    refs = {model: schema for (model, _), schema in schemas.items()}
+    references, definitions = models_json_schema(_models(endpoints), ref_template=REF)
+    schemas: dict[str, Any] = definitions.get("$defs", {})
+    refs: dict[Any, Any] = {model: shape for (model, _), shape in references.items()}
     paths: dict[str, Any] = {}
     for each in sorted(endpoints, key=lambda each: each.path):
-        paths.setdefault(f"/api/v1{each.path}", {})[each.method.lower()] = _operation(each, refs)
+        operation = _operation(each, refs, schemas)
+        paths.setdefault(f"/api/v1{each.path}", {})[each.method.lower()] = operation
+    changes = {_name(refs[each.body]) for each in endpoints if each.method == "PATCH" and each.body}
+    for name, schema in schemas.items():
+        _forget_defaults(schema, all_of_them=name in changes)
+    for query in {each.query for each in endpoints}:
+        schemas.pop(_name(refs[query]), None)  # its fields stand among the parameters
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tuike", "version": "1", "description": INTRODUCTION},
@@ -61,15 +68,27 @@ def document(endpoints: Iterable[Endpoint], server: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "schemas": {**definitions.get("$defs", {}), "Problem": PROBLEM},
+            "schemas": {**schemas, "Problem": PROBLEM},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
+def _name(reference: dict[str, str]) -> str:
+    return reference["$ref"].rpartition("/")[2]
+
+
+def _forget_defaults(schema: dict[str, Any], *, all_of_them: bool) -> None:
+    """An empty text stands for "not given", and a PATCH leaves alone what it does not name."""
+    for shape in schema.get("properties", {}).values():
+        if all_of_them or shape.get("default") == "":
+            shape.pop("default", None)
+
+
 def _models(endpoints: Iterable[Endpoint]) -> list[tuple[type[BaseModel], Any]]:
     found: dict[tuple[type[BaseModel], Any], None] = {}
     for each in endpoints:
+        found[each.query, "validation"] = None
         if each.body:
             found[each.body, "validation"] = None
         if _is_model(each.returns):
@@ -81,7 +100,7 @@ def _is_model(kind: Any) -> bool:
     return inspect.isclass(kind) and get_origin(kind) is None and issubclass(kind, BaseModel)
 
 
-def _operation(each: Endpoint, refs: dict[Any, Any]) -> dict[str, Any]:
+def _operation(each: Endpoint, refs: dict[Any, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     words = inspect.getdoc(each.handler) or each.handler.__name__.replace("_", " ").capitalize()
     summary, _, more = words.partition("\n\n")
     roles = sorted({role for right in each.needs for role in HOLDERS[right]})
@@ -91,7 +110,7 @@ def _operation(each: Endpoint, refs: dict[Any, Any]) -> dict[str, Any]:
         "tags": [each.path.split("/")[1]],
         "summary": " ".join(summary.split()),
         "description": f"{more}\n\n{who}".strip(),
-        "parameters": [*_path(each), *_query(each), *_headers(each)],
+        "parameters": [*_path(each), *_query(schemas[_name(refs[each.query])]), *_headers(each)],
         "responses": {str(each.status): _answer(each, refs), "4XX": PROBLEM_RESPONSE},
     }
     if each.body:
@@ -123,22 +142,12 @@ def _path(each: Endpoint) -> list[dict[str, Any]]:
     ]
 
 
-def _query(each: Endpoint) -> list[dict[str, Any]]:
-    schema = each.query.model_json_schema(ref_template=REF)
-    assert "$defs" not in schema, f"{each.name}: the query takes plain values only"
-    return (
-        [
-            {
-                "name": name,
-                "in": "query",
-                "required": name in schema.get("required", ()),
-                "schema": shape,
-            }
-            for name, shape in schema["properties"].items()
-        ]
-        if schema.get("properties")
-        else []
-    )
+def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": shape}
+        for name, shape in schema.get("properties", {}).items()
+    ]
 
 
 def _headers(each: Endpoint) -> list[dict[str, Any]]:

@@ -46,8 +46,10 @@ class Query(BaseModel):
 class ListQuery(Query):
     """The query of every list; lists with filters add theirs."""
 
-    limit: int = Field(50, ge=1, le=200)
-    cursor: str | None = Field(None, max_length=500, description="`next` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(
+        default=None, max_length=500, description="`next` of the page before"
+    )
 
 
 class Resource(BaseModel):

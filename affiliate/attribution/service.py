@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from affiliate.attribution import rules
 from affiliate.attribution.models import Attribution
 from affiliate.attribution.rules import Offer, Span, Touch
-from affiliate.db import db
+from affiliate.db import db, table
 from affiliate.links import queries as links
 from affiliate.links import token
 from affiliate.links.models import Link
@@ -82,8 +82,7 @@ def write(merchant_id: int, credited: Sequence[Credit], traces: dict[int, Any]) 
         }
         for credit in credited
     ]
-    table = Attribution.__table__
-    statement = insert(table)
+    statement = insert(table(Attribution))
     changed = {
         name: statement.excluded[name]
         for name in rows[0]

@@ -7,10 +7,14 @@ import sqlalchemy as sa
 from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import db
+from affiliate.errors import NotFound
 
 
-def shop(merchant_id: int, shop_id: int, *, lock: bool = False) -> Shop | None:
-    return db.session.get(Shop, (merchant_id, shop_id), with_for_update=lock or None)
+def shop(merchant_id: int, shop_id: int, *, lock: bool = False) -> Shop:
+    found = db.session.get(Shop, (merchant_id, shop_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound("There is no such shop.")
+    return found
 
 
 def shops(merchant_id: int, shop_ids: Collection[int] = ()) -> Sequence[Shop]:
@@ -27,8 +31,11 @@ def shop_of_address(shops: Collection[Shop], address: str) -> Shop | None:
     return max(on, key=lambda each: len(each.domain), default=None)
 
 
-def product(merchant_id: int, product_id: int, *, lock: bool = False) -> Product | None:
-    return db.session.get(Product, (merchant_id, product_id), with_for_update=lock or None)
+def product(merchant_id: int, product_id: int, *, lock: bool = False) -> Product:
+    found = db.session.get(Product, (merchant_id, product_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound("There is no such product.")
+    return found
 
 
 def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, list[Variant]]:

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from affiliate.db import Currency, Json, Minor, Model, Owned, of_merchant, same_merchant
 
@@ -31,6 +32,11 @@ class Commission(Owned, Model):
     currency: Mapped[Currency]
     base: Mapped[Minor]  # of the line, before refunds
     rate_ppm: Mapped[int]
+
+    # Sums over its entries, defined below; amount − reversed is what is earned.
+    amount: ClassVar[Mapped[int]]
+    reversed: ClassVar[Mapped[int]]
+    state: ClassVar[Mapped[str]]
 
     __table_args__ = (
         of_merchant(),
@@ -84,3 +90,30 @@ class Entry(Owned, Model):
         ),
         sa.Index("entries_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
     )  # fmt: skip
+
+
+def _sum_of(*chosen: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(Entry.amount).filter(*chosen), 0).cast(sa.BigInteger)
+
+
+def _of_commission(what: sa.ColumnElement[Any]) -> Any:
+    """Something summed over a commission's entries, read only where it is asked for."""
+    of_this = sa.and_(
+        Entry.merchant_id == Commission.merchant_id, Entry.commission_id == Commission.id
+    )
+    summed = sa.select(what).where(of_this).correlate(Commission.__table__).scalar_subquery()
+    return column_property(summed, deferred=True, group="sums")
+
+
+_sent = sa.func.coalesce(sa.func.bool_or(Entry.state.in_([State.RESERVED, State.PAID])), False)
+
+Commission.amount = _of_commission(_sum_of(Entry.amount > 0))
+Commission.reversed = _of_commission(-_sum_of(Entry.amount < 0))
+# That of its least advanced open entries; `void` when nothing is left and nothing was sent.
+Commission.state = _of_commission(
+    sa.case(
+        (sa.and_(_sum_of(sa.true()) == 0, sa.not_(_sent)), "void"),
+        *((_sum_of(Entry.state == state) != 0, str(state)) for state in State),
+        else_=str(State.PAID),
+    )
+)

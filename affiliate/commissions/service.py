@@ -19,9 +19,10 @@ from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
 from affiliate.commissions.rules import Share, Upline, Worth
-from affiliate.db import db
+from affiliate.db import db, table
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
+from affiliate.money import share
 from affiliate.orders.queries import Stored
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
@@ -222,7 +223,7 @@ def _of_line(
                     "remaining_base": left,
                     "rate_ppm": each.ppm,
                     "amount": amount,
-                    "capped": amount < rules.share(left, each.ppm),
+                    "capped": amount < share(left, each.ppm),
                 },
             )
         )
@@ -241,7 +242,7 @@ def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, 
     found: dict[int, dict[Key, Known]] = {}
     by_id: dict[int, Known] = {}
     commissions = db.session.execute(
-        sa.select(Commission.__table__)
+        sa.select(table(Commission))
         .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
         .order_by(Commission.id)
         .with_for_update(key_share=True)
@@ -284,20 +285,19 @@ class _Batch:
         wanted = {target.key: target for target in targets}
         paid = order.facts.paid_at is not None
         hold = self._hold(order, credit)
-        for key in sorted(wanted.keys() | known.keys()):
+        for key in dict.fromkeys([*wanted, *known]):
             target, stored = wanted.get(key), known.get(key)
             amount = target.amount if target else 0
             if stored is None:
                 assert target
-                if not amount:
-                    continue
+                # Also when it earns nothing, so that every sequence of reports leaves the same.
                 self.commissions.append(self._commission(order, credit, target))
                 stored = Known(
                     0, target.share.payee_kind, target.share.payee_id, order.facts.currency
                 )
             self._change(order, key, stored, amount, paid=paid, hold=hold)
-        if hold and any(each.pending for each in known.values()):
-            self.holds.append({"order": order.id, "until": hold, "merchant": self.merchant_id})
+        if any(each.has_pending for each in known.values()):
+            self.holds.append((order.id, hold))
 
     def _hold(self, order: Stored, credit: Credit) -> datetime | None:
         if order.facts.paid_at is None or credit.frozen is None:
@@ -395,24 +395,15 @@ class _Batch:
     def _write_commissions(self) -> dict[Key, int]:
         if not self.commissions:
             return {}
-        table = Commission.__table__
-        written = db.session.execute(
-            insert(table).returning(
-                table.c.id,
-                table.c.line_id,
-                table.c.payee_kind,
-                table.c.payee_id,
-                table.c.role,
-                table.c.via_id,
-            ),
-            self.commissions,
-        )
+        rows = table(Commission)
+        key = [rows.c[name] for name in ("line_id", "payee_kind", "payee_id", "role", "via_id")]
+        written = db.session.execute(insert(rows).returning(rows.c.id, *key), self.commissions)
         return {(row[1], row[2], row[3], row[4], row[5]): row[0] for row in written}
 
     def _write_entries(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        table = Entry.__table__
+        entries = table(Entry)
         written = db.session.execute(
-            insert(table).returning(table.c.id, sort_by_parameter_order=True), rows
+            insert(entries).returning(entries.c.id, sort_by_parameter_order=True), rows
         )
         return [row | {"id": entry_id} for row, (entry_id,) in zip(rows, written, strict=True)]
 

@@ -1,13 +1,10 @@
 """Open to everybody: the front page, one-time links, health, metrics, and error pages."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -19,13 +16,13 @@ from werkzeug.exceptions import HTTPException
 from affiliate import clock, config
 from affiliate.db import db
 from affiliate.errors import AffiliateError
+from affiliate.insight import queries as insight
 from affiliate.intake.models import Event
-from affiliate.links import spool
-from affiliate.links.models import SpoolOffset
 from affiliate.people import queries, service
 
 bp = Blueprint("public", __name__)
-log = structlog.get_logger(__name__)
+
+WORDS = {404: "There is nothing at this address.", 500: "Something went wrong on our side."}
 
 
 def init_app(app: Flask) -> None:
@@ -131,24 +128,15 @@ def _lag() -> dict[str, int]:
         "inbox_waiting": waiting,
         "inbox_quarantined": quarantined,
         "inbox_lag_seconds": int((clock.now() - oldest).total_seconds()) if oldest else 0,
-        "spool_bytes_waiting": _spool_bytes_waiting(current_app.extensions["spool"].folder),
+        "spool_bytes_waiting": insight.backlog(current_app.extensions["spool"].folder).bytes,
     }
-
-
-def _spool_bytes_waiting(folder: Path) -> int:
-    written = dict(db.session.execute(sa.select(SpoolOffset.segment, SpoolOffset.bytes)).tuples())
-    waiting = 0
-    for segment in spool.segments(folder):
-        with suppress(FileNotFoundError):  # written and removed meanwhile
-            waiting += max(0, segment.stat().st_size - written.get(segment.name, 0))
-    return waiting
 
 
 def _show_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error.get_response()
-    words = "Something went wrong on our side." if status >= 500 else error.description or ""
+    words = WORDS.get(status) or error.description or ""
     return _error(status, error.name, words)
 
 

@@ -26,7 +26,7 @@ class Unreadable(Exception):
 
 
 def load(body: bytes) -> "Node":
-    """The parsed body. JSON that Python takes and others do not (NaN, lone surrogates) is refused."""
+    """The parsed body. What only Python takes for JSON (NaN and the like) is refused."""
     try:
         text = body.decode("utf-8")
         value = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)

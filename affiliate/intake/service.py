@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql import insert
+from werkzeug.datastructures import Headers
 
 from affiliate import clock, jobs, security
 from affiliate.catalog.models import Shop
@@ -19,7 +20,7 @@ from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.intake import reading
 from affiliate.intake.models import Event
-from affiliate.intake.platforms import PLATFORMS, Headers, Platform
+from affiliate.intake.platforms import PLATFORMS, Platform
 from affiliate.intake.reading import Unreadable
 from affiliate.ledger.service import Overdrawn
 from affiliate.orders import service as orders
@@ -120,7 +121,7 @@ def _one_by_one(merchant_id: int, shop_id: int) -> int:
         except Exception as error:
             if claim is None:
                 raise
-            log.error("order quarantined", merchant=merchant_id, shop=shop_id, exc_info=True)
+            log.exception("order quarantined", merchant=merchant_id, shop=shop_id)
             with unit_of_work():
                 _quarantine_all(claim, error)
 
@@ -196,7 +197,7 @@ def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
 
 
 def _quarantine_all(claim: Claim, error: Exception) -> None:
-    """Put a failed order's events aside. Its message may hold anything, so only its kind is kept."""
+    """Put a failed order's events aside; of the error only its kind, as it may quote a buyer."""
     code = "overdrawn" if isinstance(error, Overdrawn) else "internal_error"
     rows = [event.id for events in claim.events.values() for event in events]
     found = db.session.scalars(

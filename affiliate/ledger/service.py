@@ -1,6 +1,6 @@
 """The only code that writes to the ledger: `post` moves money, `seal` makes tampering show."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,18 +78,26 @@ def _book(postings: Sequence[Posting]) -> int:
     return added
 
 
-def _account_ids(keys: Collection[AccountKey]) -> dict[AccountKey, int]:
+def _account_ids(keys: Set[AccountKey]) -> dict[AccountKey, int]:
     """The ids of these accounts, opened on first use. Two openers at once get the same one."""
-    wanted = _columns(
-        ("merchant_ids", "owner_kinds", "owner_ids", "kinds", "currencies"),
+    found = _find(keys)
+    while missing := keys - found.keys():
         # Sorted, so that two openers never wait for each other.
-        ((k.merchant_id, k.owner_kind, k.owner_id, k.kind, k.currency) for k in sorted(keys)),
-    )
-    found: dict[AccountKey, int] = {}
-    while len(found) < len(keys):  # again only for those that another opened at the same moment
-        rows = db.session.execute(OPEN, wanted | {"now": clock.now()})
-        found = {AccountKey(*key): account_id for account_id, *key in rows}
+        db.session.execute(OPEN, _key_columns(sorted(missing)) | {"now": clock.now()})
+        found |= _find(missing)
     return found
+
+
+def _find(keys: Set[AccountKey]) -> dict[AccountKey, int]:
+    rows = db.session.execute(FIND, _key_columns(keys))
+    return {AccountKey(*key): account_id for account_id, *key in rows}
+
+
+def _key_columns(keys: Iterable[AccountKey]) -> dict[str, list[Any]]:
+    return _columns(
+        ("merchant_ids", "owner_kinds", "owner_ids", "kinds", "currencies"),
+        ((k.merchant_id, k.owner_kind, k.owner_id, k.kind, k.currency) for k in keys),
+    )
 
 
 def _rows(postings: Sequence[Posting], ids: dict[AccountKey, int]) -> dict[str, list[Any]]:
@@ -117,8 +125,7 @@ def _columns(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str,
 def _refuse_other_money(rows: dict[str, list[Any]]) -> None:
     other = db.session.execute(OTHER_MONEY, rows).first()
     if other:
-        code, cause, amount, booked = other
-        raise CauseReused(f"{code} for {cause} is booked with {booked}, not {amount}.")
+        raise CauseReused("{} for {} is booked already, with other money.".format(*other))
 
 
 def _rowcount(result: sa.Result[Any]) -> int:
@@ -137,28 +144,24 @@ def _primary(error: IntegrityError) -> str:
 
 
 # Arrays and not VALUES: one statement text and one plan for any number of rows.
-OPEN = sa.text("""
-    WITH wanted AS (
-      SELECT * FROM unnest(
+FIND = sa.text("""
+    SELECT id, merchant_id, owner_kind, owner_id, kind, currency
+      FROM unnest(
         CAST(:merchant_ids AS bigint[]), CAST(:owner_kinds AS text[]),
         CAST(:owner_ids AS bigint[]), CAST(:kinds AS text[]), CAST(:currencies AS char(3)[])
       ) AS wanted (merchant_id, owner_kind, owner_id, kind, currency)
-    ), found AS (
-      SELECT a.id, merchant_id, owner_kind, owner_id, kind, currency
-        FROM wanted JOIN ledger_accounts a
-       USING (merchant_id, owner_kind, owner_id, kind, currency)
-    ), opened AS (
-      INSERT INTO ledger_accounts (merchant_id, owner_kind, owner_id, kind, currency,
-                                   debits, credits, clawed, created_at)
-      SELECT *, 0, 0, 0, CAST(:now AS timestamptz) FROM (
-        SELECT merchant_id, owner_kind, owner_id, kind, currency FROM wanted
-        EXCEPT SELECT merchant_id, owner_kind, owner_id, kind, currency FROM found
-      ) missing
-      ORDER BY merchant_id, owner_kind, owner_id, kind, currency
-      ON CONFLICT DO NOTHING
-      RETURNING id, merchant_id, owner_kind, owner_id, kind, currency
-    )
-    SELECT * FROM found UNION ALL SELECT * FROM opened
+      JOIN ledger_accounts USING (merchant_id, owner_kind, owner_id, kind, currency)
+""")
+
+OPEN = sa.text("""
+    INSERT INTO ledger_accounts (merchant_id, owner_kind, owner_id, kind, currency,
+                                 debits, credits, clawed, created_at)
+    SELECT wanted.*, 0, 0, 0, CAST(:now AS timestamptz)
+      FROM unnest(
+        CAST(:merchant_ids AS bigint[]), CAST(:owner_kinds AS text[]),
+        CAST(:owner_ids AS bigint[]), CAST(:kinds AS text[]), CAST(:currencies AS char(3)[])
+      ) AS wanted
+        ON CONFLICT DO NOTHING
 """)
 
 BOOK = sa.text("""
@@ -178,7 +181,7 @@ BOOK = sa.text("""
 """)
 
 OTHER_MONEY = sa.text("""
-    SELECT code, cause, asked.amount, booked.amount
+    SELECT code, cause
       FROM unnest(
         CAST(:merchant_ids AS bigint[]), CAST(:codes AS text[]), CAST(:causes AS text[]),
         CAST(:source_ids AS bigint[]), CAST(:target_ids AS bigint[]), CAST(:amounts AS bigint[])

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from affiliate.catalog.models import Product, Shop
 from affiliate.db import db
+from affiliate.errors import NotFound
 from affiliate.links.models import Link
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
@@ -60,9 +61,11 @@ def by_ids(ids: Collection[int]) -> dict[int, Link]:
     return {link.id: link for link in found}
 
 
-def link(merchant_id: int, link_id: int, *, lock: bool = False) -> Link | None:
-    find = sa.select(Link).where(Link.id == link_id, Link.merchant_id == merchant_id)
-    return db.session.scalar(find.with_for_update() if lock else find)
+def link(merchant_id: int, link_id: int, *, lock: bool = False) -> Link:
+    found = db.session.get(Link, link_id, with_for_update=lock or None)
+    if found is None or found.merchant_id != merchant_id:
+        raise NotFound("There is no such link.")
+    return found
 
 
 def facts(code: str) -> Facts | None:

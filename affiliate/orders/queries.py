@@ -34,7 +34,7 @@ def by_external_ids(
         )
         .execution_options(populate_existing=True)
     ).all()
-    return {stored.facts.external_id: stored for stored in _with_parts(merchant_id, rows)}
+    return {stored.facts.external_id: stored for stored in _with_parts(rows)}
 
 
 def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:
@@ -43,36 +43,44 @@ def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:
         .where(Order.merchant_id == merchant_id, Order.id.in_(order_ids))
         .execution_options(populate_existing=True)
     ).all()
-    return {stored.id: stored for stored in _with_parts(merchant_id, rows)}
+    return {stored.id: stored for stored in _with_parts(rows)}
 
 
 def find(merchant_id: int, order_id: int) -> Order | None:
     return db.session.get(Order, (merchant_id, order_id))
 
 
-def _with_parts(merchant_id: int, orders: Iterable[Order]) -> list[Stored]:
-    orders = list(orders)
-    ids = [order.id for order in orders]
-    if not ids:
-        return []
-    lines = _grouped(
-        sa.select(Line)
-        .where(Line.merchant_id == merchant_id, Line.order_id.in_(ids))
-        .order_by(Line.order_id, Line.position, Line.id)
-    )
-    refunds = _grouped(
-        sa.select(Refund)
-        .where(Refund.merchant_id == merchant_id, Refund.order_id.in_(ids))
-        .order_by(Refund.order_id, Refund.external_id.collate("C"))
-    )
-    return [_stored(order, lines.get(order.id, []), refunds.get(order.id, [])) for order in orders]
+Key = tuple[int, int]  # merchant, order
 
 
-def _grouped(statement: Any) -> dict[int, list[Any]]:
-    groups: dict[int, list[Any]] = {}
+def lines_of(orders: Collection[Key]) -> dict[Key, list[Line]]:
+    key = sa.tuple_(Line.merchant_id, Line.order_id)
+    return _grouped(
+        sa.select(Line).where(key.in_(list(orders))).order_by(Line.order_id, Line.position, Line.id)
+    )
+
+
+def refunds_of(orders: Collection[Key]) -> dict[Key, list[Refund]]:
+    key = sa.tuple_(Refund.merchant_id, Refund.order_id)
+    by_id = Refund.external_id.collate("C")
+    return _grouped(sa.select(Refund).where(key.in_(list(orders))).order_by(Refund.order_id, by_id))
+
+
+def _grouped(statement: Any) -> dict[Key, list[Any]]:
+    groups: dict[Key, list[Any]] = {}
     for row in db.session.scalars(statement.execution_options(populate_existing=True)):
-        groups.setdefault(row.order_id, []).append(row)
+        groups.setdefault((row.merchant_id, row.order_id), []).append(row)
     return groups
+
+
+def _with_parts(orders: Iterable[Order]) -> list[Stored]:
+    keyed = {(order.merchant_id, order.id): order for order in orders}
+    if not keyed:
+        return []
+    lines, refunds = lines_of(keyed), refunds_of(keyed)
+    return [
+        _stored(order, lines.get(key, []), refunds.get(key, [])) for key, order in keyed.items()
+    ]
 
 
 _ORDER = (

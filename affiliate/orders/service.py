@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate.db import Model, db
+from affiliate.db import Model, db, table
 from affiliate.orders import facts, queries
 from affiliate.orders.models import Line, Order, Refund, Status
 from affiliate.orders.queries import Stored
@@ -91,8 +91,7 @@ def _masked(customer: facts.Customer) -> facts.Customer:
 
 def _upsert(model: type[Model], rows: list[dict[str, Any]], key: list[str], *returning: Any) -> Any:
     """Any number of rows, in pages that stay below PostgreSQL's limit of parameters."""
-    table = model.__table__
-    statement = insert(table)
+    statement = insert(table(model))
     kept = {"merchant_id", "id", "created_at", *key}
     columns = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     statement = statement.on_conflict_do_update(index_elements=["merchant_id", *key], set_=columns)
@@ -102,7 +101,7 @@ def _upsert(model: type[Model], rows: list[dict[str, Any]], key: list[str], *ret
 def _write_orders(merchant_id: int, shop_id: int, orders: Sequence[facts.Order]) -> dict[str, int]:
     rows = [queries.order_row(merchant_id, shop_id, order) for order in orders]
     written = _upsert(Order, rows, ["shop_id", "external_id"], Order.external_id, Order.id)
-    return {external_id: row_id for external_id, row_id in written}
+    return {external_id: row_id for external_id, row_id in written}  # noqa: C416
 
 
 def _write_lines(

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from affiliate.commissions.models import Entry
 from affiliate.db import db
+from affiliate.errors import NotFound
 from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine
 from affiliate.payouts.service.states import PayoutNotThere
 
@@ -18,8 +19,16 @@ def find(merchant_id: int, payout_id: int) -> Payout:
     return found
 
 
-def account(account_id: int) -> PayoutAccount | None:
-    return db.session.get(PayoutAccount, account_id)
+def account_of(
+    payee_kind: str, payee_id: int, account_id: int, *, lock: bool = False
+) -> PayoutAccount:
+    """This payee's account; anybody else's does not exist."""
+    found = db.session.get(
+        PayoutAccount, account_id, with_for_update=lock or None, populate_existing=lock
+    )
+    if found is None or (found.payee_kind, found.payee_id) != (payee_kind, payee_id):
+        raise NotFound("There is no such payout account.")
+    return found
 
 
 def accounts(account_ids: Collection[int]) -> dict[int, PayoutAccount]:
@@ -29,19 +38,11 @@ def accounts(account_ids: Collection[int]) -> dict[int, PayoutAccount]:
     return {account.id: account for account in found}
 
 
-def live_account(payee_kind: str, payee_id: int, currency: str) -> PayoutAccount | None:
-    return db.session.scalar(
-        sa.select(PayoutAccount).where(
-            PayoutAccount.payee_kind == payee_kind,
-            PayoutAccount.payee_id == payee_id,
-            PayoutAccount.currency == currency,
-            PayoutAccount.replaced_at.is_(None),
-        )
-    )
-
-
-def lines(payout: Payout, limit: int = 1000) -> Sequence[Any]:
-    """The entries it owns or owned, each with the order it comes from."""
+def lines(
+    payout: Payout, entry_ids: Collection[int] | None = None, *, limit: int = 200
+) -> Sequence[Any]:
+    """The entries it owns or owned, or those of them, each with the order it comes from."""
+    wanted = sa.true() if entry_ids is None else PayoutLine.entry_id.in_(entry_ids)
     return db.session.execute(
         sa.select(
             PayoutLine.entry_id,
@@ -54,7 +55,9 @@ def lines(payout: Payout, limit: int = 1000) -> Sequence[Any]:
             Entry,
             sa.and_(Entry.merchant_id == PayoutLine.merchant_id, Entry.id == PayoutLine.entry_id),
         )
-        .where(PayoutLine.merchant_id == payout.merchant_id, PayoutLine.payout_id == payout.id)
+        .where(
+            PayoutLine.merchant_id == payout.merchant_id, PayoutLine.payout_id == payout.id, wanted
+        )
         .order_by(PayoutLine.entry_id)
         .limit(limit)
     ).all()

@@ -50,7 +50,8 @@ def create_user(
     if known:
         click.echo(f"{user.email} is now also {role}.", err=True)
     elif password is None:
-        click.echo(f"{_address()}/welcome/{service.create_link(user)}")
+        settings: Settings = current_app.config["SETTINGS"]
+        click.echo(f"{settings.address}/welcome/{service.create_link(user)}")
 
 
 @users.command("totp")
@@ -107,8 +108,3 @@ def _user(email: str) -> User:
 
 def _password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def _address() -> str:
-    settings: Settings = current_app.config["SETTINGS"]
-    return str(settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")

@@ -248,6 +248,7 @@ def create_key(
 def rename_key(key: ApiKey, name: str) -> None:
     key.name = name
     key.version += 1
+    db.session.flush()
 
 
 def revoke_key(key: ApiKey) -> None:
@@ -255,6 +256,7 @@ def revoke_key(key: ApiKey) -> None:
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         key.version += 1
+        db.session.flush()
 
 
 def touch_key(key_id: int) -> None:

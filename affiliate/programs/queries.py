@@ -5,8 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from affiliate.catalog.models import Product
 from affiliate.db import db
-from affiliate.programs.models import Membership, Program, Terms
+from affiliate.errors import NotFound
+from affiliate.programs.models import Membership, MembershipState, Program, Terms
 
 ProgramKey = tuple[int, int]  # merchant, program
 MemberKey = tuple[int, int, int]  # merchant, program, promoter
@@ -47,8 +49,21 @@ def by_keys(keys: Collection[ProgramKey]) -> dict[ProgramKey, Program]:
     return {(row.merchant_id, row.id): row for row in rows}
 
 
-def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program | None:
-    return db.session.get(Program, (merchant_id, program_id), with_for_update=lock or None)
+def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program:
+    found = db.session.get(Program, (merchant_id, program_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound("There is no such program.")
+    return found
+
+
+def enrolment(
+    merchant_id: int, program_id: int, membership_id: int, *, lock: bool = False
+) -> Membership:
+    key = (merchant_id, membership_id)
+    found = db.session.get(Membership, key, with_for_update=lock or None)
+    if found is None or found.program_id != program_id:
+        raise NotFound("There is no such enrolment.")
+    return found
 
 
 def latest_terms(merchant_id: int, program_id: int) -> Terms:
@@ -76,10 +91,24 @@ def programs_of_all_shops(merchant_id: int) -> list[tuple[Program, Terms]]:
     return [(each, terms[merchant_id, each.id][-1]) for each in found]
 
 
-def membership(
-    merchant_id: int, program_id: int, promoter_id: int, *, lock: bool = False
-) -> Membership | None:
+def membership(merchant_id: int, program_id: int, promoter_id: int) -> Membership | None:
     find = sa.select(Membership).filter_by(
         merchant_id=merchant_id, program_id=program_id, promoter_id=promoter_id
     )
-    return db.session.scalar(find.with_for_update() if lock else find)
+    return db.session.scalar(find)
+
+
+def products_of_promoters(promoter_ids: Collection[int]) -> sa.ColumnElement[bool]:
+    """The clause for products of shops in which these promoters may promote."""
+    return sa.exists().where(
+        Membership.promoter_id.in_(promoter_ids),
+        Membership.state == MembershipState.ACTIVE,
+        Membership.merchant_id == Product.merchant_id,
+        Program.merchant_id == Membership.merchant_id,
+        Program.id == Membership.program_id,
+        Program.ended_at.is_(None),
+        sa.or_(
+            sa.func.cardinality(Program.shop_ids) == 0,
+            Product.shop_id == sa.func.any(Program.shop_ids),
+        ),
+    )

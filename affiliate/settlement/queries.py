@@ -11,7 +11,7 @@ from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.payouts.models import Payout
 from affiliate.payouts.models import State as PayoutState
-from affiliate.settlement.models import CarryOver, PayoutFile, Settlement, State
+from affiliate.settlement.models import CarryOver, PayIn, PayoutFile, Settlement, State
 
 QUIET = timedelta(minutes=1)  # a job that works writes `worked_at` many times a minute
 
@@ -145,10 +145,20 @@ def files(merchant_id: int, settlement_id: int) -> Sequence[PayoutFile]:
     ).all()
 
 
-def file(merchant_id: int, settlement_id: int, file_id: int) -> PayoutFile:
-    found = db.session.get(PayoutFile, (merchant_id, file_id))
-    if found is None or found.settlement_id != settlement_id:
+def file(settlement: tuple[int, int], file: tuple[int, int]) -> PayoutFile:
+    """A file of this settlement; any other does not exist."""
+    found = db.session.get(PayoutFile, file)
+    if found is None or (found.merchant_id, found.settlement_id) != settlement:
         raise NotFound("There is no such file.")
+    return found
+
+
+def pay_in(merchant_id: int, pay_in_id: int, *, lock: bool = False) -> PayIn:
+    found = db.session.get(
+        PayIn, (merchant_id, pay_in_id), with_for_update=lock or None, populate_existing=lock
+    )
+    if found is None:
+        raise NotFound("There is no such pay-in.")
     return found
 
 

@@ -236,7 +236,8 @@ BEGIN
    LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING
-      ERRCODE = 'check_violation', TABLE = 'payout_lines', CONSTRAINT = 'payout_lines_drafted_check',
+      ERRCODE = 'check_violation', TABLE = 'payout_lines',
+      CONSTRAINT = 'payout_lines_drafted_check',
       MESSAGE = format('entry %s: only into a draft of its own payee, with its own amount', wrong);
   END IF;
   RETURN NULL;
@@ -284,7 +285,8 @@ BEGIN
       OR (e.payee_kind, e.payee_id, e.currency, e.amount)
          <> (added.payee_kind, added.payee_id, added.currency, added.amount)
       OR EXISTS (SELECT FROM payout_lines l
-                  WHERE l.merchant_id = added.merchant_id AND l.entry_id = added.entry_id AND l.live)
+                  WHERE l.merchant_id = added.merchant_id AND l.entry_id = added.entry_id
+                    AND l.live)
    LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING

@@ -19,9 +19,7 @@ ANA, BEN = 1, 2
 
 def a_touch(promoter=ANA, *, before=DAY, offer=OFFER, **facts):
     link = promoter * 10
-    base = Touch(
-        f"link:{link}", "click", NOON - before, promoter, link, offer, ALWAYS, ALWAYS
-    )
+    base = Touch(f"link:{link}", "click", NOON - before, promoter, link, offer, ALWAYS, ALWAYS)
     return replace(base, **facts)
 
 

@@ -38,7 +38,6 @@ class ProductFacts:
     url: str
     image_url: str | None = None
     price: int | None = None
-    currency: str | None = None
     category: str | None = None
     stock: int | None = None
     variants: Sequence[VariantFacts] = field(default=())
@@ -80,7 +79,6 @@ def change_product(shop: Shop, product: Product, changes: Mapping[str, Any]) -> 
         url=changes.get("url", product.url),
         image_url=changes.get("image_url", product.image_url),
         price=changes.get("price", product.price),
-        currency=changes.get("currency", product.currency),
         category=changes.get("category", product.category),
         stock=changes.get("stock", product.stock),
         variants=changes.get("variants", ()),
@@ -114,12 +112,6 @@ def _faults(shop: Shop, products: Sequence[ProductFacts], place: str) -> list[Fi
     for number, facts in enumerate(products):
         at = place.format(number) if place != "{}" else ""
         faults += _url_faults(shop, facts, at)
-        if facts.currency not in {None, shop.currency}:
-            faults.append(
-                FieldError(
-                    f"{at}/price/currency", "other_currency", f"This shop sells in {shop.currency}."
-                )
-            )
         seen: set[str] = set()
         for index, variant in enumerate(facts.variants):
             if variant.external_id in seen:

@@ -1,41 +1,11 @@
 """One file per shop platform: how its webhooks are signed, named and read.
 
-A platform is a module with the functions of `Platform`. docs/new-platform.md shows how to add one.
+A platform is a module with the functions of `interface.Platform`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
-
 from affiliate.intake.platforms import shopify, standard
-from affiliate.intake.reading import Node
-from affiliate.orders.facts import Order, RefundNotice
+from affiliate.intake.platforms.interface import Platform
 
-Headers = Mapping[str, str]  # looked up without regard to case
-
-
-class BadSignature(Exception):
-    """The body was not signed with a secret of this connection, or too long ago."""
-
-
-class Platform(Protocol):
-    """What intake asks of a platform. Bodies arrive as the raw bytes that were signed."""
-
-    CARRIES: tuple[str, ...]
-
-    def signed(self, secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
-        """Whether one of the secrets signed this body; compared in constant time."""
-
-    def delivery(self, headers: Headers, body: bytes) -> str:
-        """What makes a repeated delivery recognisable."""
-
-    def topic(self, headers: Headers) -> str:
-        """For people to read; it decides nothing."""
-
-    def order_key(self, body: Node) -> str:
-        """The order this is about, or "" if it is about none."""
-
-    def read(self, body: Node) -> Sequence[Order | RefundNotice]:
-        """The facts; Unreadable with a pointer where they cannot be taken."""
-
+__all__ = ["PLATFORMS", "Platform"]
 
 PLATFORMS: dict[str, Platform] = {"shopify": shopify, "standard": standard}

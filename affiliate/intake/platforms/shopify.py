@@ -8,8 +8,10 @@ headers, so the order's own fields decide and the connection is the one in the U
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+
+from werkzeug.datastructures import Headers
 
 from affiliate import security
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
@@ -17,7 +19,7 @@ from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
 from affiliate.orders.models import Status
 
-CARRIES = ("token", "coupon")
+CARRIES: tuple[str, ...] = ("token", "coupon")
 # financial_status, REST Admin API 2026-07. Only these have been paid in full at some time.
 PAID = {"paid", "partially_refunded", "refunded"}
 UNPAID = {"pending", "authorized", "partially_paid", "voided", "expired"}
@@ -27,7 +29,7 @@ def sign(secret: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
 
 
-def signed(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> bool:
+def signed(secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
     # "Events" subscriptions leave out the "X-"; Shopify's own libraries take both.
     given = headers.get("X-Shopify-Hmac-Sha256") or headers.get("Shopify-Hmac-Sha256") or ""
     good = False
@@ -36,13 +38,13 @@ def signed(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> b
     return good
 
 
-def delivery(headers: Mapping[str, str], body: bytes) -> str:
+def delivery(headers: Headers, body: bytes) -> str:
     # The ids are unsigned, so they never stand for a body they were not sent with.
     given = headers.get("X-Shopify-Webhook-Id") or headers.get("Shopify-Webhook-Id") or ""
     return f"{given[:100]}:{hashlib.sha256(body).hexdigest()}"
 
 
-def topic(headers: Mapping[str, str]) -> str:
+def topic(headers: Headers) -> str:
     return (headers.get("X-Shopify-Topic") or headers.get("Shopify-Topic") or "")[:100]
 
 

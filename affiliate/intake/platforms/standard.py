@@ -7,8 +7,10 @@ Signature: https://github.com/standard-webhooks/standard-webhooks, checked again
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+from werkzeug.datastructures import Headers
 
 from affiliate import clock, security
 from affiliate.intake.platforms.carriers import tokens_in_url
@@ -16,7 +18,7 @@ from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
 from affiliate.orders.models import Status
 
-CARRIES = ("token", "coupon")
+CARRIES: tuple[str, ...] = ("token", "coupon")
 TOLERANCE_SECONDS = 300
 STATUSES = {status.value: status for status in Status if status is not Status.STUB}
 KINDS = {"product", "gift_card", "tip", "fee"}
@@ -30,7 +32,7 @@ def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, content, "sha256")).decode()
 
 
-def signed(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> bool:
+def signed(secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
     delivery, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not delivery or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
         return False
@@ -49,11 +51,11 @@ def signed(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> b
     return good
 
 
-def delivery(headers: Mapping[str, str], body: bytes) -> str:
+def delivery(headers: Headers, body: bytes) -> str:
     return headers.get("webhook-id", "")
 
 
-def topic(headers: Mapping[str, str]) -> str:
+def topic(headers: Headers) -> str:
     return "order"
 
 

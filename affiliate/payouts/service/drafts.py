@@ -175,7 +175,7 @@ MAKE_PAYOUTS = sa.text("""
 
 MAKE_LINES = sa.text("""
     INSERT INTO payout_lines (merchant_id, payout_id, entry_id, amount, live)
-    SELECT :merchant, payout.id, entry_id, amount, true
+    SELECT :merchant, payout.id, entry_id, picked.amount, true
     FROM picked
     JOIN verdicts USING (currency, payee_kind, payee_id)
     JOIN payouts AS payout USING (currency, payee_kind, payee_id)

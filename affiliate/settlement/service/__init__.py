@@ -10,8 +10,9 @@ from affiliate.settlement.service.executing import (
     write_files,
 )
 from affiliate.settlement.service.pay_ins import change_pay_in_note, record_pay_in
+from affiliate.settlement.service.states import locked
 
 __all__ = [
     "approve", "build_chunk", "cancel_payout", "change_note", "change_pay_in_note", "close",
-    "create", "discard", "execute", "open_file", "record_pay_in", "submit", "write_files",
+    "create", "discard", "execute", "locked", "open_file", "record_pay_in", "submit", "write_files",
 ]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Payout accounts of a promoter: what was typed goes in, only a masked text comes out."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from affiliate.api import paging
+from affiliate.api.endpoint import IfMatch, endpoint
+from affiliate.api.shapes import (
+    AccountId,
+    Body,
+    Country,
+    Currency,
+    Instant,
+    ListQuery,
+    Page,
+    PromoterId,
+    Resource,
+    Text,
+)
+from affiliate.payouts import queries, service
+from affiliate.payouts.models import PayoutAccount
+from affiliate.people import queries as people
+from affiliate.people.rules import Caller, Right
+
+OWNERS = (Right.PROMOTE, Right.ADMINISTER)
+PAYEE = "promoter"
+
+
+class NewAccount(Body):
+    rail: Text = Field(examples=["file"])
+    country: Country
+    currency: Currency
+    fields: dict[str, Any] = Field(
+        max_length=20,
+        description="`file`: account_holder with iban and bic?, or with bank_code, account_number, "
+        "branch?, bank_name?, account_type? (checking, savings, payment), tax_id?",
+    )
+    label: Text | None = None
+
+
+class AccountChange(Body):
+    label: Text | None = None
+
+
+class AccountQuery(ListQuery):
+    currency: Currency | None = None
+    live: bool | None = None
+
+
+class AccountShown(Resource):
+    id: AccountId
+    promoter: PromoterId
+    rail: str
+    country: str
+    currency: str
+    masked: str
+    label: str | None
+    created_at: Instant
+    replaced_at: Instant | None = Field(description="Null while new payouts go here")
+    version: int
+
+
+@endpoint("POST", "/promoters/{promoter_id}/payout-accounts", needs=OWNERS, status=201)
+def create(caller: Caller, promoter_id: PromoterId, body: NewAccount) -> AccountShown:
+    """Say where a currency is to be paid to. It replaces the account before it.
+
+    Payouts that were made before still go where they were made for.
+    """
+    caller.require_promoter(promoter_id)
+    people.promoter(promoter_id)
+    fields = body.model_dump(include={"rail", "country", "currency", "fields", "label"})
+    return show(service.add_account(PAYEE, promoter_id, **fields))
+
+
+@endpoint("GET", "/promoters/{promoter_id}/payout-accounts", needs=OWNERS)
+def all_accounts(
+    caller: Caller, promoter_id: PromoterId, query: AccountQuery
+) -> Page[AccountShown]:
+    """Payout accounts, newest first, with those that were replaced."""
+    caller.require_promoter(promoter_id)
+    found = sa.select(PayoutAccount).filter_by(payee_kind=PAYEE, payee_id=promoter_id)
+    if query.currency is not None:
+        found = found.where(PayoutAccount.currency == query.currency)
+    if query.live is not None:
+        found = found.where(PayoutAccount.replaced_at.is_(None) == query.live)
+    return paging.page(found, query, by=[PayoutAccount.id], show=show)
+
+
+@endpoint("GET", "/promoters/{promoter_id}/payout-accounts/{account_id}", needs=OWNERS)
+def one(caller: Caller, promoter_id: PromoterId, account_id: AccountId) -> AccountShown:
+    """One payout account."""
+    caller.require_promoter(promoter_id)
+    return show(queries.account_of(PAYEE, promoter_id, account_id))
+
+
+@endpoint("PATCH", "/promoters/{promoter_id}/payout-accounts/{account_id}", needs=OWNERS)
+def change(
+    caller: Caller,
+    promoter_id: PromoterId,
+    account_id: AccountId,
+    body: AccountChange,
+    if_match: IfMatch,
+) -> AccountShown:
+    """Change the label. Another account is added, never edited."""
+    caller.require_promoter(promoter_id)
+    account = queries.account_of(PAYEE, promoter_id, account_id, lock=True)
+    if_match.check(account.version)
+    if "label" in body.given():
+        service.label_account(account, body.label)
+    return show(account)
+
+
+def show(account: PayoutAccount) -> AccountShown:
+    return AccountShown(
+        id=account.id,
+        promoter=account.payee_id,
+        rail=account.rail,
+        country=account.country,
+        currency=account.currency,
+        masked=account.masked,
+        label=account.label,
+        created_at=account.created_at,
+        replaced_at=account.replaced_at,
+        version=account.version,
+    )

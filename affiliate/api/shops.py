@@ -1,0 +1,141 @@
+"""Shops: the connected stores of a merchant."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from pydantic import Field
+
+from affiliate import ids
+from affiliate.api import paging
+from affiliate.api.endpoint import IfMatch, endpoint
+from affiliate.api.shapes import (
+    Body,
+    Country,
+    Currency,
+    Instant,
+    ListQuery,
+    MerchantId,
+    Page,
+    Resource,
+    ShopId,
+    Text,
+)
+from affiliate.catalog import platforms, queries, service
+from affiliate.catalog.models import Platform, Shop
+from affiliate.people import queries as people
+from affiliate.people.queries import within
+from affiliate.people.rules import Caller, Right
+from affiliate.programs import service as programs
+
+
+class Credentials(Body):
+    """`shopify` needs its webhook secret; `standard` gets one made when none is given."""
+
+    webhook_secret: Text = ""
+    api_token: Text = ""
+
+
+class NewShop(Body):
+    merchant: MerchantId
+    platform: Platform
+    domain: Text = Field(description="A host, with its port if that is not the default one")
+    currency: Currency
+    country: Country
+    credentials: Credentials = Credentials()
+    name: Text | None = None
+
+
+class ShopChange(Body):
+    name: Text = ""
+    credentials: Credentials = Field(
+        Credentials(), description="The previous webhook secret stays valid for 24 hours"
+    )
+
+
+class ShopQuery(ListQuery):
+    merchant: MerchantId | None = None
+    platform: Platform | None = None
+
+
+class ShopShown(Resource):
+    id: ShopId
+    merchant: MerchantId
+    platform: Platform
+    domain: str
+    name: str
+    currency: str
+    country: str
+    hook_url: str = Field(description="Where the shop sends its webhooks")
+    carries: list[str] = Field(description="What of a click comes back with an order")
+    last_event_at: Instant | None
+    created_at: Instant
+    version: int
+
+
+class ShopConnected(ShopShown):
+    made_credentials: dict[str, str] = Field(description="Made by us and shown only this time")
+
+
+@endpoint("POST", "/shops", needs=Right.RUN_MERCHANT, status=201)
+def create(caller: Caller, body: NewShop) -> ShopConnected:
+    """Connect a shop."""
+    caller.require(Right.RUN_MERCHANT, body.merchant)
+    merchant = people.merchant(body.merchant)
+    programs.check_new_shop(merchant.id, body.country)
+    fields = body.model_dump(exclude={"merchant", "credentials"})
+    shop, made = service.create_shop(merchant.id, credentials=body.credentials.given(), **fields)
+    return ShopConnected(**_fields(shop), made_credentials=made)
+
+
+@endpoint("GET", "/shops", needs=Right.READ_MERCHANT)
+def all_shops(caller: Caller, query: ShopQuery) -> Page[ShopShown]:
+    """Shops, newest first."""
+    found = sa.select(Shop).where(within(Shop.merchant_id, caller.scope(Right.READ_MERCHANT)))
+    if query.merchant is not None:
+        found = found.where(Shop.merchant_id == query.merchant)
+    if query.platform is not None:
+        found = found.where(Shop.platform == query.platform)
+    return paging.page(found, query, by=[Shop.id], show=show)
+
+
+@endpoint("GET", "/shops/{shop_id}", needs=Right.READ_MERCHANT)
+def one(caller: Caller, shop_id: ShopId) -> ShopShown:
+    """One shop."""
+    caller.require(Right.READ_MERCHANT, shop_id[0])
+    return show(queries.shop(*shop_id))
+
+
+@endpoint("PATCH", "/shops/{shop_id}", needs=Right.RUN_MERCHANT)
+def change(caller: Caller, shop_id: ShopId, body: ShopChange, if_match: IfMatch) -> ShopConnected:
+    """Rename a shop or rotate its secrets."""
+    caller.require(Right.RUN_MERCHANT, shop_id[0])
+    shop = queries.shop(*shop_id, lock=True)
+    if_match.check(shop.version)
+    changes = body.given()
+    if "credentials" in changes:
+        changes["credentials"] = body.credentials.given()
+    made = service.change_shop(shop, **changes)
+    return ShopConnected(**_fields(shop), made_credentials=made)
+
+
+def show(shop: Shop) -> ShopShown:
+    return ShopShown(**_fields(shop))
+
+
+def _fields(shop: Shop) -> dict[str, Any]:
+    address = current_app.config["SETTINGS"].address
+    return {
+        "id": (shop.merchant_id, shop.id),
+        "merchant": shop.merchant_id,
+        "platform": Platform(shop.platform),
+        "domain": shop.domain,
+        "name": shop.name,
+        "currency": shop.currency,
+        "country": shop.country,
+        "hook_url": f"{address}/hooks/{ids.encode('shp', shop.merchant_id, shop.id)}",
+        "carries": list(platforms.connection(shop.platform).carries),
+        "last_event_at": shop.last_event_at,
+        "created_at": shop.created_at,
+        "version": shop.version,
+    }

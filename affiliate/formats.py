@@ -1,0 +1,129 @@
+"""How amounts, rates and times are written for the reader, and read from what a person types.
+
+Money is written as number and ISO code, so that pesos of four countries in one table cannot be
+mistaken; digits come from ISO 4217. `price` has the local symbol, for goods in one currency.
+"""
+
+import unicodedata
+from datetime import date, datetime
+from decimal import Decimal
+
+from babel import dates, numbers
+from flask import Flask
+
+from affiliate import clock, i18n
+from affiliate.errors import AffiliateError
+from affiliate.i18n import _
+from affiliate.money import PPM, BadAmount, Money, exponent, minor
+
+NBSP = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+
+class NotANumber(AffiliateError):
+    """A person typed something that is no number the way their language writes it."""
+
+    status = 422
+    code = "not_a_number"
+
+
+def init_app(app: Flask) -> None:
+    for each in (number, amount, money, price, ppm, day, instant, ago):
+        app.jinja_env.filters[each.__name__] = each
+
+
+def number(value: int | Decimal) -> str:
+    return numbers.format_decimal(value, locale=i18n.locale())
+
+
+def amount(value: Money | int, currency: str | None = None) -> str:
+    """The number alone: `Money(123456, "BRL")` → "1.234,56" for a Brazilian."""
+    given = _money(value, currency)
+    digits = exponent(given.currency)
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    written = numbers.format_decimal(
+        Decimal(given.minor).scaleb(-digits), format=pattern, locale=i18n.locale()
+    )
+    return written.replace("-", MINUS)
+
+
+def money(value: Money | int, currency: str | None = None) -> str:
+    """Number and code, for sentences; components/money.html has the same for pages."""
+    given = _money(value, currency)
+    return f"{amount(given)}{NBSP}{given.currency}"
+
+
+def price(value: Money | int, currency: str | None = None) -> str:
+    """With the reader's symbol where they have one; CLDR gives no two currencies the same."""
+    given = _money(value, currency)
+    symbol = numbers.get_currency_symbol(given.currency, locale=i18n.locale())
+    if symbol == given.currency:
+        return money(given)
+    sign = MINUS if given.minor < 0 else ""
+    space = NBSP if NBSP in i18n.locale().currency_formats["standard"].pattern else ""
+    return f"{sign}{symbol}{space}{amount(abs(given.minor), given.currency)}"
+
+
+def ppm(rate: int) -> str:
+    """A rate in parts per million as percent: 125000 → "12.5%"."""
+    pattern = i18n.locale().percent_formats[None].pattern.replace("#,##0", "#,##0.####")
+    return numbers.format_percent(Decimal(rate) / PPM, format=pattern, locale=i18n.locale())
+
+
+def day(value: date | datetime) -> str:
+    """A datetime counts as the day it is for the reader."""
+    here = value.astimezone(i18n.zone()).date() if isinstance(value, datetime) else value
+    return dates.format_date(here, "medium", locale=i18n.locale())
+
+
+def instant(value: datetime) -> str:
+    here = value.astimezone(i18n.zone())
+    time = dates.format_time(here, "short", locale=i18n.locale())
+    return f"{day(value)} {time}"
+
+
+def ago(value: datetime) -> str:
+    """"3 hours ago", also "in 2 days"."""
+    return dates.format_timedelta(
+        value - clock.now(), add_direction=True, locale=i18n.locale(), threshold=1
+    )
+
+
+def typed_minor(text: str, currency: str) -> int:
+    """Minor units from what a person typed: "1.234,56" is right for a Brazilian and "1234.5" is
+    not understood, rather than taken for twelve thousand."""
+    try:
+        return minor(_typed(text), currency)
+    except BadAmount as error:
+        raise NotANumber(
+            _("%(currency)s has no more than %(digits)s decimals.",
+              currency=currency, digits=exponent(currency))
+            if error.code == "too_many_decimals"
+            else _("This amount is larger than anything we accept.")
+        ) from error  # fmt: skip
+
+
+def typed_ppm(text: str) -> int:
+    """A rate from what a person typed: "12,5 %" → 125000."""
+    scaled = _typed(text.replace("%", "").replace("％", "")) * PPM / 100
+    if scaled != scaled.to_integral_value() or not 0 <= scaled <= PPM:
+        raise NotANumber(_("A rate is between 0 and 100 percent, with at most four decimals."))
+    return int(scaled)
+
+
+def _typed(text: str) -> Decimal:
+    plain = unicodedata.normalize("NFKC", text).strip().replace(NBSP, "").replace(" ", "")
+    try:
+        return numbers.parse_decimal(plain, locale=i18n.locale(), strict=True)
+    except numbers.NumberFormatError as error:
+        example = numbers.format_decimal(Decimal("1234.5"), locale=i18n.locale())
+        raise NotANumber(
+            _("“%(text)s” is no number. Write it like %(example)s.", text=text[:40], example=example)
+        ) from error
+
+
+def _money(value: Money | int, currency: str | None) -> Money:
+    if isinstance(value, Money):
+        return value
+    assert currency, "an amount is never shown without its currency"
+    return Money(value, currency)

@@ -1,0 +1,365 @@
+"""Proves the books: every total, entry, payout and seal against the transfers.
+
+Each check is one statement that returns the rows at fault, as (row, what is wrong). They speak of
+tables and not of models: the ledger imports no feature that stands above it.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from affiliate.db import db
+
+MOST = 100  # breaches named for each check; one is enough to know
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    check: str
+    row: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    checked: dict[str, int]
+    breaches: list[Breach] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.breaches
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "checked": self.checked,
+            "breaches": [asdict(breach) for breach in self.breaches],
+        }
+
+
+def verify() -> Report:
+    """Reads only. For books in use call it in a REPEATABLE READ transaction, so that all checks
+    speak of the same instant.
+    """
+    # Ten million rows do not fit into the memory that a web request may use.
+    db.session.execute(sa.text("SET LOCAL work_mem = '128MB'"))
+    counted = db.session.execute(COUNTS).one()
+    breaches = [
+        Breach(name, row, wrong)
+        for name, check in CHECKS.items()
+        for row, wrong in db.session.execute(check.limit(MOST))
+    ]
+    return Report(counted._asdict(), breaches)
+
+
+def _check(sql: str) -> sa.Select[Any]:
+    found = sa.text(sql).columns(sa.column("row", sa.Text), sa.column("wrong", sa.Text))
+    return sa.select(found.subquery("found"))
+
+
+COUNTS = sa.text("""
+    SELECT (SELECT count(*) FROM ledger_accounts) AS accounts,
+           (SELECT count(*) FROM ledger_transfers) AS transfers,
+           (SELECT count(*) FROM entries) AS entries,
+           (SELECT count(*) FROM payouts) AS payouts,
+           (SELECT count(*) FROM payout_lines) AS payout_lines,
+           (SELECT count(*) FROM pay_ins) AS pay_ins,
+           (SELECT count(*) FROM ledger_seals) AS seals
+""")
+
+TOTALS = """
+    WITH out_of AS (
+      SELECT merchant_id, source_id AS id, sum(amount) AS debits,
+             sum(amount) FILTER (WHERE code IN ('reverse_available', 'unrelease')) AS clawed
+        FROM ledger_transfers GROUP BY merchant_id, source_id
+    ), into_it AS (
+      SELECT merchant_id, target_id AS id, sum(amount) AS credits
+        FROM ledger_transfers GROUP BY merchant_id, target_id
+    ), moved AS (
+      SELECT merchant_id, id, coalesce(debits, 0) AS debits, coalesce(credits, 0) AS credits,
+             coalesce(clawed, 0) AS clawed
+        FROM out_of FULL JOIN into_it USING (merchant_id, id)
+    )
+    SELECT format('account %s of merchant %s', id, merchant_id) AS row,
+           CASE WHEN a.kind IS NULL THEN 'has transfers but is not there' ELSE
+             format('debits %s, credits %s, clawed %s; its transfers say %s, %s, %s',
+                    a.debits, a.credits, a.clawed, coalesce(moved.debits, 0),
+                    coalesce(moved.credits, 0), coalesce(moved.clawed, 0)) END AS wrong
+      FROM ledger_accounts a FULL JOIN moved USING (merchant_id, id)
+     WHERE a.debits IS DISTINCT FROM coalesce(moved.debits, 0)
+        OR a.credits IS DISTINCT FROM coalesce(moved.credits, 0)
+        OR a.clawed IS DISTINCT FROM coalesce(moved.clawed, 0)
+"""
+
+BALANCED = """
+    SELECT format('books of merchant %s in %s', merchant_id, currency) AS row,
+           format('debits %s, credits %s', sum(debits), sum(credits)) AS wrong
+      FROM ledger_accounts GROUP BY merchant_id, currency HAVING sum(debits) <> sum(credits)
+"""
+
+OVERDRAWN = """
+    SELECT format('account %s of merchant %s', id, merchant_id) AS row,
+           format('%s is %s below zero', kind, debits - credits) AS wrong
+      FROM ledger_accounts
+     WHERE kind IN ('pending', 'reserved', 'tax') AND debits > credits
+        OR kind = 'available' AND debits - credits > clawed
+"""
+
+SHAPES = """
+    SELECT format('transfer %s of merchant %s', t.id, t.merchant_id) AS row,
+           format('%s from %s of %s %s to %s of %s %s', t.code, source.kind, source.owner_kind,
+                  source.owner_id, target.kind, target.owner_kind, target.owner_id) AS wrong
+      FROM ledger_transfers t
+      JOIN ledger_accounts source ON source.merchant_id = t.merchant_id AND source.id = t.source_id
+      JOIN ledger_accounts target ON target.merchant_id = t.merchant_id AND target.id = t.target_id
+     WHERE NOT ledger_shape_fits(t.code, source.kind, target.kind)
+        OR t.amount <= 0 OR t.currency <> source.currency OR t.currency <> target.currency
+        OR source.owner_kind IN ('promoter', 'agency')
+           AND target.owner_kind IN ('promoter', 'agency')
+           AND (source.owner_kind, source.owner_id) <> (target.owner_kind, target.owner_id)
+"""
+
+ENTRIES = """
+    WITH expected AS (
+      SELECT merchant_id, 'entry:' || id AS cause,
+             CASE WHEN payee_kind = 'platform' AND amount > 0 THEN 'platform_fee'
+                  WHEN payee_kind = 'platform' THEN 'reverse_fee'
+                  WHEN amount > 0 THEN 'accrue'
+                  WHEN state = 'pending' OR released_at IS NOT NULL THEN 'reverse'
+                  ELSE 'reverse_available' END AS code,
+             abs(amount) AS amount, currency, payee_kind, payee_id
+        FROM entries WHERE state <> 'estimated'
+      UNION ALL
+      SELECT merchant_id, 'entry:' || id,
+             CASE WHEN amount > 0 THEN 'release' ELSE 'unrelease' END,
+             abs(amount), currency, payee_kind, payee_id
+        FROM entries
+       WHERE payee_kind <> 'platform' AND state <> 'estimated'
+         AND CASE WHEN amount > 0 THEN state <> 'pending' ELSE released_at IS NOT NULL END
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id
+         AND a.id = CASE WHEN t.code IN ('accrue', 'platform_fee') THEN t.target_id
+                         ELSE t.source_id END
+       WHERE t.code IN ('accrue', 'reverse', 'release', 'unrelease', 'reverse_available',
+                        'platform_fee', 'reverse_fee')
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           CASE WHEN booked.amount IS NULL
+                THEN format('its %s of %s is not booked', code, expected.amount)
+                WHEN expected.amount IS NULL
+                THEN format('%s of %s is booked without it', code, booked.amount)
+                ELSE format('%s %s for %s %s, booked %s %s for %s %s',
+                  expected.amount, expected.currency, expected.payee_kind, expected.payee_id,
+                  booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
+           END AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE expected.amount IS DISTINCT FROM booked.amount
+        OR expected.currency <> booked.currency
+        OR expected.payee_kind <> booked.owner_kind OR expected.payee_id <> booked.owner_id
+"""
+
+# A payout that ended before its reserve was booked has neither reserve nor unreserve; tax that was
+# remitted before the return is a credit against the next withholding and not moved back.
+PAYOUTS = """
+    WITH expected AS (
+      SELECT merchant_id, 'payout:' || id AS cause, step.code, step.amount, step.needed,
+             currency, payee_kind, payee_id
+        FROM payouts CROSS JOIN LATERAL (VALUES
+          ('reserve', gross, true, state NOT IN ('draft', 'failed', 'cancelled')),
+          ('unreserve', gross, state IN ('failed', 'cancelled'), false),
+          ('pay', net, state IN ('paid', 'returned'), true),
+          ('withhold', withheld, state IN ('paid', 'returned'), true),
+          ('return', net, state = 'returned', true),
+          ('return_tax', withheld, state = 'returned', false)
+        ) AS step (code, amount, fits, needed)
+       WHERE step.fits AND step.amount > 0
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id
+         AND a.id = CASE WHEN t.code IN ('return', 'return_tax') THEN t.target_id
+                         ELSE t.source_id END
+       WHERE t.code IN ('pay', 'withhold', 'return', 'return_tax')
+          OR t.code IN ('reserve', 'unreserve') AND t.cause LIKE 'payout:%'
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           CASE WHEN booked.amount IS NULL
+                THEN format('its %s of %s is not booked', code, expected.amount)
+                WHEN expected.amount IS NULL
+                THEN format('%s of %s is booked without it', code, booked.amount)
+                ELSE format('%s: %s %s for %s %s, booked %s %s for %s %s', code,
+                  expected.amount, expected.currency, expected.payee_kind, expected.payee_id,
+                  booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
+           END AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE booked.amount IS NULL AND expected.needed
+        OR booked.amount IS NOT NULL AND expected.amount IS DISTINCT FROM booked.amount
+        OR expected.currency <> booked.currency
+        OR expected.payee_kind <> booked.owner_kind OR expected.payee_id <> booked.owner_id
+"""
+
+PAYOUT_SUMS = """
+    WITH lines AS (
+      SELECT merchant_id, payout_id, sum(amount) AS amount, bool_and(live) AS all_live,
+             bool_or(live) AS any_live
+        FROM payout_lines GROUP BY merchant_id, payout_id
+    )
+    SELECT format('payout:%s of merchant %s', p.id, p.merchant_id) AS row,
+           CASE WHEN lines.amount IS DISTINCT FROM p.gross
+                THEN format('gross %s, its entries %s', p.gross, coalesce(lines.amount, 0))
+                ELSE format('is %s, but owns its entries %s', p.state,
+                  CASE WHEN any_live THEN 'still' ELSE 'no longer' END) END AS wrong
+      FROM payouts p LEFT JOIN lines ON lines.merchant_id = p.merchant_id AND lines.payout_id = p.id
+     WHERE lines.amount IS DISTINCT FROM p.gross
+        OR p.state IN ('failed', 'cancelled', 'returned') AND lines.any_live
+        OR p.state NOT IN ('failed', 'cancelled', 'returned') AND NOT lines.all_live
+"""
+
+PAYOUT_LINES = """
+    WITH lines AS (
+      SELECT l.merchant_id, l.entry_id, l.amount, l.live, p.id AS payout_id, p.state, p.currency,
+             p.payee_kind, p.payee_id
+        FROM payout_lines l
+        JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
+    )
+    SELECT format('entry:%s of merchant %s in payout:%s', e.id, e.merchant_id, lines.payout_id)
+             AS row,
+           CASE WHEN lines.amount <> e.amount
+                THEN format('amount %s, in the payout %s', e.amount, lines.amount)
+                WHEN (lines.currency, lines.payee_kind, lines.payee_id)
+                     <> (e.currency, e.payee_kind, e.payee_id)
+                THEN 'the payout is for another payee or currency'
+                ELSE format('is %s, the payout %s', e.state, lines.state) END AS wrong
+      FROM lines JOIN entries e ON e.merchant_id = lines.merchant_id AND e.id = lines.entry_id
+     WHERE lines.amount <> e.amount
+        OR (lines.currency, lines.payee_kind, lines.payee_id)
+           <> (e.currency, e.payee_kind, e.payee_id)
+        OR lines.live AND e.state <> CASE WHEN lines.state = 'paid' THEN 'paid' ELSE 'reserved' END
+"""
+
+OWNED = """
+    SELECT format('entry:%s of merchant %s', e.id, e.merchant_id) AS row,
+           format('is %s, but no payout or settlement owns it', e.state) AS wrong
+      FROM entries e
+      LEFT JOIN payout_lines l
+        ON l.merchant_id = e.merchant_id AND l.entry_id = e.id AND l.live
+      LEFT JOIN offsets o ON o.merchant_id = e.merchant_id AND o.entry_id = e.id AND o.live
+     WHERE e.state IN ('reserved', 'paid') AND l.entry_id IS NULL AND o.entry_id IS NULL
+       AND e.payee_kind <> 'platform' -- the platform's fee is its own once it is earned
+"""
+
+RESERVED = """
+    WITH open AS (
+      SELECT merchant_id, payee_kind AS owner_kind, payee_id AS owner_id, currency,
+             sum(gross) AS gross
+        FROM payouts p
+       WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled')
+         AND (state <> 'draft' OR EXISTS (
+           SELECT FROM ledger_transfers t WHERE t.merchant_id = p.merchant_id
+              AND t.code = 'reserve' AND t.cause = 'payout:' || p.id))
+       GROUP BY merchant_id, payee_kind, payee_id, currency
+    ), reserved AS (
+      SELECT merchant_id, owner_kind, owner_id, currency, credits - debits AS balance
+        FROM ledger_accounts WHERE kind = 'reserved'
+    )
+    SELECT format('%s %s with merchant %s in %s', owner_kind, owner_id, merchant_id, currency)
+             AS row,
+           format('reserved %s, open payouts %s', coalesce(balance, 0), coalesce(gross, 0))
+             AS wrong
+      FROM reserved FULL JOIN open USING (merchant_id, owner_kind, owner_id, currency)
+     WHERE coalesce(balance, 0) <> coalesce(gross, 0)
+"""
+
+# What is available or reserved, by the entries; only writing off and tax that stayed with the
+# authority move the one without the other.
+BALANCES = """
+    WITH sums AS (
+      SELECT merchant_id, payee_kind AS owner_kind, payee_id AS owner_id, currency,
+             coalesce(sum(amount) FILTER (WHERE state = 'pending'), 0) AS pending,
+             coalesce(sum(amount) FILTER (WHERE state IN ('available', 'reserved')), 0) AS free
+        FROM entries WHERE payee_kind <> 'platform' GROUP BY 1, 2, 3, 4
+    ), accounts AS (
+      SELECT merchant_id, owner_kind, owner_id, currency,
+             coalesce(sum(credits - debits) FILTER (WHERE kind = 'pending'), 0) AS pending,
+             coalesce(sum(credits - debits) FILTER (WHERE kind <> 'pending'), 0) AS free
+        FROM ledger_accounts WHERE kind IN ('pending', 'available', 'reserved')
+       GROUP BY 1, 2, 3, 4
+    ), beside AS (
+      SELECT a.merchant_id, a.owner_kind, a.owner_id, a.currency,
+             sum(CASE WHEN t.code = 'recover' THEN -t.amount ELSE t.amount END) AS amount
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id
+         AND a.id = CASE WHEN t.code = 'recover' THEN t.source_id ELSE t.target_id END
+       WHERE t.code IN ('write_off', 'recover', 'return_tax') GROUP BY 1, 2, 3, 4
+      UNION ALL
+      SELECT merchant_id, payee_kind, payee_id, currency, -sum(withheld)
+        FROM payouts WHERE state = 'returned' AND withheld > 0 GROUP BY 1, 2, 3, 4
+    ), besides AS (
+      SELECT merchant_id, owner_kind, owner_id, currency, sum(amount) AS amount
+        FROM beside GROUP BY 1, 2, 3, 4
+    )
+    SELECT format('%s %s with merchant %s in %s', owner_kind, owner_id, merchant_id, currency)
+             AS row,
+           format('pending %s, available and reserved %s; the entries say %s and %s',
+                  coalesce(accounts.pending, 0), coalesce(accounts.free, 0),
+                  coalesce(sums.pending, 0), coalesce(sums.free, 0) + coalesce(amount, 0)) AS wrong
+      FROM accounts
+      FULL JOIN sums USING (merchant_id, owner_kind, owner_id, currency)
+      LEFT JOIN besides USING (merchant_id, owner_kind, owner_id, currency)
+     WHERE coalesce(accounts.pending, 0) <> coalesce(sums.pending, 0)
+        OR coalesce(accounts.free, 0) <> coalesce(sums.free, 0) + coalesce(amount, 0)
+"""
+
+PAY_INS = """
+    WITH expected AS (
+      SELECT merchant_id, 'pay_in:' || id AS cause, 'pay_in' AS code, amount, currency
+        FROM pay_ins
+      UNION ALL
+      SELECT merchant_id, 'pay_in:' || id, 'return_pay_in', amount, currency
+        FROM pay_ins WHERE returned_at IS NOT NULL
+    ), booked AS (
+      SELECT merchant_id, cause, code, amount, currency
+        FROM ledger_transfers WHERE code IN ('pay_in', 'return_pay_in')
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           format('%s of %s %s, booked %s %s', code, expected.amount, expected.currency,
+                  booked.amount, booked.currency) AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE (expected.amount, expected.currency) IS DISTINCT FROM (booked.amount, booked.currency)
+"""
+
+
+SEALS = """
+    WITH chain AS (
+      SELECT *, lag(hash) OVER earlier AS previous, coalesce(lag(to_xact) OVER earlier, 0) AS begin
+        FROM ledger_seals WINDOW earlier AS (ORDER BY id)
+    )
+    SELECT format('seal %s', id) AS row,
+           CASE WHEN from_xact <> begin THEN 'does not go on where the one before ends'
+                WHEN chain.transfers <> batch.transfers
+                THEN format('sealed %s transfers, now %s', chain.transfers, batch.transfers)
+                ELSE 'what it sealed was changed' END AS wrong
+      FROM chain CROSS JOIN LATERAL ledger_batch(from_xact, to_xact) batch
+     WHERE from_xact <> begin OR chain.transfers <> batch.transfers
+        OR hash <> ledger_hash(previous, from_xact, to_xact, shift, created_at, leaves)
+     ORDER BY id
+"""
+
+CHECKS: dict[str, sa.Select[Any]] = {
+    "totals": _check(TOTALS),
+    "balanced": _check(BALANCED),
+    "overdrawn": _check(OVERDRAWN),
+    "shapes": _check(SHAPES),
+    "entries": _check(ENTRIES),
+    "payouts": _check(PAYOUTS),
+    "payout_sums": _check(PAYOUT_SUMS),
+    "payout_lines": _check(PAYOUT_LINES),
+    "owned": _check(OWNED),
+    "reserved": _check(RESERVED),
+    "balances": _check(BALANCES),
+    "pay_ins": _check(PAY_INS),
+    "seals": _check(SEALS),
+}

@@ -1,0 +1,400 @@
+"""From a shop's webhook to entries and transfers, on the real database: every way an order can go."""
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate import clock as time
+from affiliate.attribution.models import Attribution
+from affiliate.commissions import service
+from affiliate.commissions.models import Commission, Entry
+from affiliate.db import db, unit_of_work
+from affiliate.ledger.verify import verify
+from affiliate.intake import service as intake
+from affiliate.links import token
+from affiliate.people import service as people
+from tests.factories.catalog import a_shop
+from tests.factories.links import a_link
+from tests.factories.orders import a_line, a_refund, an_order, deliver, send
+from tests.factories.people import a_merchant, a_promoter
+from tests.factories.programs import a_program, an_enrolment
+
+
+class Town:
+    """Cida sponsors Bia, Bia sponsors Ana; Ana shares. 12% direct, 3% and 1% above."""
+
+    def __init__(self, **terms):
+        terms = {"default_rate_ppm": 120_000, "tiers_ppm": [30_000, 10_000]} | terms
+        with unit_of_work():
+            self.merchant = a_merchant()
+            self.shop = a_shop(self.merchant)
+            self.cida = a_promoter("Cida")
+            self.bia = a_promoter("Bia", sponsor=self.cida)
+            self.ana = a_promoter("Ana", sponsor=self.bia)
+            self.program = a_program(self.merchant, **terms)
+            for who in (self.cida, self.bia, self.ana):
+                an_enrolment(self.program, who)
+            self.link = a_link(self.program, self.ana)
+
+    def tk(self, link=None, before=timedelta(0)):
+        return token.make((link or self.link).id, time.now() - before, b"abc")
+
+
+@pytest.fixture
+def town(app):
+    return Town()
+
+
+def earned():
+    """{(role, name of payee): net} over all commissions."""
+    rows = db.session.execute(
+        sa.text(
+            "SELECT c.role, p.name, coalesce(sum(e.amount), 0)::bigint FROM commissions c"
+            " LEFT JOIN entries e ON e.merchant_id = c.merchant_id AND e.commission_id = c.id"
+            " LEFT JOIN promoters p ON p.id = c.payee_id AND c.payee_kind = 'promoter'"
+            " GROUP BY 1, 2"
+        )
+    )
+    return {(role, name): net for role, name, net in rows}
+
+
+def states():
+    rows = db.session.scalars(sa.select(Entry).order_by(Entry.id))
+    return [(row.amount, row.state) for row in rows]
+
+
+def balance(who, kind):
+    found = db.session.scalar(
+        sa.text(
+            "SELECT sum(credits - debits)::bigint FROM ledger_accounts"
+            " WHERE owner_kind = 'promoter' AND owner_id = :who AND kind = :kind"
+        ),
+        {"who": who.id, "kind": kind},
+    )
+    return found or 0
+
+
+def refusal():
+    return db.session.scalars(sa.select(Attribution.refusal)).one()
+
+
+def codes():
+    trace = db.session.scalars(sa.select(Attribution.trace)).one()
+    return [code for code, _ in trace["choice"]]
+
+
+def clean():
+    report = verify()
+    assert report.ok, report.breaches
+
+
+def test_a_paid_order_pays_every_level(client, town):
+    deliver(client, town.shop, an_order(town.tk()))
+
+    assert earned() == {("direct", "Ana"): 1200, ("tier_2", "Bia"): 300, ("tier_3", "Cida"): 100}
+    assert balance(town.ana, "pending") == 1200
+    clean()
+
+
+def test_example_1_with_its_refund(client, town):
+    line = a_line(price="199.90", quantity=2, discount="39.98", tax="54.89")
+    order = an_order(town.tk(), lines=[line])
+    deliver(client, town.shop, order)
+    assert earned()["direct", "Ana"] == 3659
+    assert earned()["tier_2", "Bia"] == 914
+
+    deliver(client, town.shop, order | {"version": 2, "refunds": [a_refund("100.00")]})
+
+    assert earned()["direct", "Ana"] == 2642
+    assert earned()["tier_2", "Bia"] == 660
+    assert (-1017, "pending") in states()
+    clean()
+
+
+def test_a_full_refund_leaves_exactly_nothing(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order, order | {"version": 2, "refunds": [a_refund("100.00")]})
+
+    assert set(earned().values()) == {0}
+    assert [balance(who, "pending") for who in (town.ana, town.bia, town.cida)] == [0, 0, 0]
+    clean()
+
+
+def test_an_unpaid_order_is_only_an_estimate(client, town):
+    order = an_order(town.tk(), status="pending_payment", paid_at=None)
+
+    deliver(client, town.shop, order)
+    assert states() == [(1200, "estimated"), (300, "estimated"), (100, "estimated")]
+    assert balance(town.ana, "pending") == 0
+    clean()
+
+    deliver(
+        client, town.shop, order | {"version": 2, "status": "paid", "paid_at": order["created_at"]}
+    )
+    assert states() == [(1200, "pending"), (300, "pending"), (100, "pending")]
+    clean()
+
+
+def test_an_order_that_is_no_longer_paid_takes_everything_back_and_may_be_paid_again(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order, order | {"version": 2, "paid_at": None})
+    assert balance(town.ana, "pending") == 0
+
+    deliver(client, town.shop, order | {"version": 3})
+    assert balance(town.ana, "pending") == 1200
+    clean()
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "expired"])
+def test_a_cancelled_order_takes_everything_back(client, town, ending):
+    order = an_order(town.tk())
+    gone = {"status": ending, "cancelled_at": order["created_at"]}
+
+    deliver(client, town.shop, order, order | {"version": 2} | gone)
+
+    assert set(earned().values()) == {0}
+    clean()
+
+
+def test_a_cancellation_taken_back_pays_again(client, town):
+    order = an_order(town.tk())
+    gone = order | {"version": 2, "status": "cancelled", "cancelled_at": order["created_at"]}
+
+    deliver(client, town.shop, order, gone, order | {"version": 3})
+
+    assert earned()["direct", "Ana"] == 1200
+    clean()
+
+
+def test_an_edit_up_and_down_moves_every_level(client, town):
+    order = an_order(town.tk())
+    more = order | {"version": 2, "lines": [a_line(price="120.00", tax="0.00")]}
+    less = order | {"version": 3, "lines": [a_line(price="50.00", tax="0.00")]}
+
+    deliver(client, town.shop, order, more)
+    assert earned() == {("direct", "Ana"): 1440, ("tier_2", "Bia"): 360, ("tier_3", "Cida"): 120}
+    deliver(client, town.shop, less)
+    assert earned() == {("direct", "Ana"): 600, ("tier_2", "Bia"): 150, ("tier_3", "Cida"): 50}
+    clean()
+
+
+def test_a_line_edited_away_and_another_added(client, town):
+    order = an_order(town.tk(), lines=[a_line("l1"), a_line("l2", "30.00")])
+    edited = order | {"version": 2, "lines": [a_line("l1"), a_line("l3", "50.00")]}
+
+    deliver(client, town.shop, order, edited)
+
+    assert earned()["direct", "Ana"] == 1200 + 600
+    clean()
+
+
+def test_reports_in_any_order_and_repeated_end_alike(client, town):
+    """Promise 1, for one order's versions: unpaid, paid, edited, refunded in part."""
+    first = an_order(town.tk(), status="pending_payment", paid_at=None)
+    paid = first | {"version": 2, "status": "paid", "paid_at": first["created_at"]}
+    edited = paid | {"version": 3, "lines": [a_line(price="80.00", tax="0.00")]}
+    refunded = edited | {"version": 4, "refunds": [a_refund("30.00")]}
+    ends = set()
+    for turn, reports in enumerate(permutations([first, paid, edited, refunded])):
+        for report in [*reports, reports[0]]:
+            deliver(client, town.shop, report | {"id": f"turn{turn}"})
+    rows = db.session.execute(
+        sa.text(
+            "SELECT o.external_id, c.role, sum(e.amount)::bigint FROM entries e"
+            " JOIN commissions c ON c.merchant_id = e.merchant_id AND c.id = e.commission_id"
+            " JOIN orders o ON o.merchant_id = c.merchant_id AND o.id = c.order_id"
+            " GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+    ).all()
+    for turn in range(24):
+        ends.add(tuple((role, net) for key, role, net in rows if key == f"turn{turn}"))
+
+    assert ends == {(("direct", 600), ("tier_2", 150), ("tier_3", 50))}
+    clean()
+
+
+def test_reports_that_are_booked_together_end_as_one_after_the_other(client, town):
+    order = an_order(town.tk())
+    refunded = order | {"version": 2, "refunds": [a_refund("100.00")]}
+    for each in (order, refunded):
+        send(client, town.shop, each)
+
+    assert intake.drain(town.merchant.id, town.shop.id) == 1
+
+    assert earned() == {("direct", "Ana"): 0, ("tier_2", "Bia"): 0, ("tier_3", "Cida"): 0}
+    assert states() == []
+
+
+def test_the_same_report_again_writes_nothing(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order)
+    before = states(), db.session.scalar(sa.text("SELECT count(*) FROM ledger_transfers"))
+
+    deliver(client, town.shop, order, order)
+
+    assert (states(), db.session.scalar(sa.text("SELECT count(*) FROM ledger_transfers"))) == before
+
+
+def test_a_test_order_earns_nothing_and_says_so(client, town):
+    deliver(client, town.shop, an_order(town.tk(), test=True))
+
+    assert earned() == {}
+    assert refusal() == "test_order"
+
+
+def test_a_promoters_own_purchase_earns_nothing_and_says_so(client, town):
+    with unit_of_work():
+        people.change_promoter(town.ana, {"email": "ana.souza@gmail.com"})
+
+    buyer = {"id": "c1", "email": "AnaSouza+shop@googlemail.com"}
+    deliver(client, town.shop, an_order(town.tk(), customer=buyer))
+
+    assert earned() == {}
+    assert refusal() == "self_purchase"
+
+
+def test_a_promoters_own_purchase_is_a_rebate_where_the_program_says_so(client):
+    town = Town(self_purchase="rebate")
+    with unit_of_work():
+        people.change_promoter(town.ana, {"email": "ana@example.com"})
+
+    deliver(client, town.shop, an_order(town.tk(), customer={"email": "ana@example.com"}))
+
+    assert earned() == {("rebate", "Ana"): 1200, ("tier_2", "Bia"): 300, ("tier_3", "Cida"): 100}
+
+
+@pytest.mark.parametrize(
+    ("mode", "paid"),
+    [
+        ("skip", {("direct", "Ana"): 1200, ("tier_3", "Cida"): 100}),
+        ("compress", {("direct", "Ana"): 1200, ("tier_2", "Cida"): 300}),
+    ],
+)
+def test_a_suspended_upline_is_skipped_or_compressed(client, clock, mode, paid):
+    town = Town(inactive_upline=mode)
+    with unit_of_work():
+        people.suspend(town.bia)
+
+    deliver(client, town.shop, an_order(town.tk()))
+
+    assert earned() == paid
+    clean()
+
+
+def test_the_upline_of_the_day_of_payment_counts(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order)
+    with unit_of_work():
+        people.move_sponsor(town.ana, None)
+
+    deliver(client, town.shop, order | {"version": 2, "lines": [a_line(price="200.00")]})
+
+    assert earned() == {("direct", "Ana"): 2400, ("tier_2", "Bia"): 600, ("tier_3", "Cida"): 200}
+    clean()
+
+
+def test_a_late_touch_moves_the_credit_until_something_is_released(client, town):
+    with unit_of_work():
+        other = a_link(town.program, a_promoter("Duda"))
+    order = an_order(town.tk(before=timedelta(hours=1)))
+    deliver(client, town.shop, order)
+
+    later = order | {"version": 2, "tk": f"{order['tk']}.{town.tk(other)}"}
+    deliver(client, town.shop, later)
+    assert earned() == {
+        ("direct", "Ana"): 0,
+        ("tier_2", "Bia"): 0,
+        ("tier_3", "Cida"): 0,
+        ("direct", "Duda"): 1200,
+    }
+
+    with unit_of_work():
+        service.release(town.merchant.id, time.now() + timedelta(days=60))
+    deliver(client, town.shop, order | {"version": 3})
+    assert earned()["direct", "Duda"] == 1200
+    clean()
+
+
+@pytest.mark.parametrize(
+    ("tk", "code"),
+    [("x" * 32, "token_forged"), ("short", "token_forged"), ("é" * 40, "token_forged")],
+)
+def test_a_forged_token_is_ignored_and_told(client, town, tk, code):
+    deliver(client, town.shop, an_order(f"{tk}.{town.tk()}"))
+
+    assert codes() == [code, "won"]
+    assert earned()["direct", "Ana"] == 1200
+
+
+def test_a_token_of_another_merchant_is_ignored_and_told(client, town):
+    foreign = Town()
+
+    deliver(client, town.shop, an_order(foreign.tk()))
+
+    assert codes() == ["token_foreign", "no_winner"]
+    assert earned() == {}
+
+
+def test_release_moves_what_is_due_and_a_refund_afterwards_claws_back(client, town):
+    order = an_order(town.tk(), delivered_at=None)
+    deliver(client, town.shop, order)
+    with unit_of_work():
+        assert service.release(town.merchant.id, time.now() + timedelta(days=29)) == 0
+        assert service.release(town.merchant.id, time.now() + timedelta(days=31)) == 3
+    assert balance(town.ana, "available") == 1200
+
+    deliver(client, town.shop, order | {"version": 2, "refunds": [a_refund("25.00")]})
+
+    assert balance(town.ana, "available") == 900
+    assert (-300, "available") in states()
+    clean()
+
+
+def test_delivery_shortens_the_hold_while_pending(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order)
+    delivered = order | {"version": 2, "status": "delivered", "delivered_at": order["created_at"]}
+    deliver(client, town.shop, delivered)
+
+    with unit_of_work():
+        assert service.release(town.merchant.id, time.now() + timedelta(days=16)) == 3
+    clean()
+
+
+def test_a_raise_and_its_reversal_are_released_together(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order, order | {"version": 2, "refunds": [a_refund("40.00")]})
+
+    with unit_of_work():
+        assert service.release(town.merchant.id, time.now() + timedelta(days=31)) == 6
+
+    assert (balance(town.ana, "pending"), balance(town.ana, "available")) == (0, 720)
+    clean()
+
+
+def test_the_platforms_fee_is_booked_and_reversed_beside_the_rest(client):
+    town = Town()
+    with unit_of_work():
+        town.merchant.platform_fee_ppm = 20_000
+    order = an_order(town.tk())
+
+    deliver(client, town.shop, order)
+    assert earned()["platform_fee", None] == 200
+    deliver(client, town.shop, order | {"version": 2, "refunds": [a_refund("100.00")]})
+
+    assert earned()["platform_fee", None] == 0
+    clean()
+
+
+def test_a_commission_tells_its_sums_and_its_state(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order, order | {"version": 2, "refunds": [a_refund("25.00")]})
+
+    found = db.session.scalars(sa.select(Commission).where(Commission.role == "direct")).one()
+    assert (found.amount, found.reversed, found.state) == (1200, 300, "pending")
+
+    deliver(client, town.shop, order | {"version": 3, "refunds": [a_refund("100.00")]})
+    db.session.expire_all()
+    assert (found.amount, found.reversed, found.state) == (1200, 1200, "void")

@@ -1,0 +1,151 @@
+"""The supervisor: `affiliate up` as a person starts it, stops it, kills it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.house import system
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts systems on one data folder, one after the other."""
+    room = tmp_path_factory.mktemp("up")
+    started = []
+
+    def begin(name: str, **options: str) -> system.System:
+        started.append(system.start(room / "var", room / f"{name}.log", **options))
+        started[-1].wait_until_ready()
+        return started[-1]
+
+    yield begin
+    system.sweep(*started)
+
+
+@pytest.fixture(scope="module")
+def first(start):
+    """The system of a fresh machine, shared by the tests that leave it as it is."""
+    began = time.monotonic()
+    running = start("first")
+    assert time.monotonic() - began < 20, "CONTRACT 1 promises less"
+    return running
+
+
+def test_a_fresh_start_says_where_it_is_and_how_to_get_in(first):
+    assert f"Tuike is ready at {first.address}" in first.said
+    assert f"Data folder: {first.data}" in first.said
+    assert f"{first.address}/welcome/" in first.said  # --no-demo: a link for the first operator
+
+
+def test_a_second_start_beside_it_says_so_and_is_content(first):
+    second = first.command("up", f"--port={first.port}")
+
+    assert second.returncode == 0
+    assert second.stdout == f"already running at {first.address}\n"
+
+
+def test_a_second_system_on_the_same_port_is_told_in_one_line(first, tmp_path):
+    second = system.command(tmp_path / "other", "up", f"--port={first.port}")
+
+    assert second.returncode == 2
+    assert len(second.stderr.splitlines()) == 1
+    assert f"port {first.port}" in second.stderr
+    assert "PORT=" in second.stderr
+
+
+def test_commands_join_the_running_servers(first):
+    before = set(system.running(first.data))
+
+    current = first.command("db", "current")
+
+    assert current.returncode == 0, current.stderr
+    assert "(head)" in current.stdout
+    assert set(system.running(first.data)) == before
+
+
+def test_the_doctor_finds_a_running_system_well(first):
+    told = first.command("doctor")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"this system runs at {first.address}" in told.stdout
+    assert "WRONG" not in told.stdout
+
+
+def test_a_dead_worker_is_replaced_and_the_system_stays(first):
+    clock = first.children()["clock"]
+
+    os.kill(clock, signal.SIGKILL)
+
+    system.wait(lambda: first.children().get("clock") not in {None, clock})
+    assert "the clock was killed by signal 9; it is started again" in first.said
+    assert first.process.poll() is None
+
+
+def test_ctrl_c_leaves_no_process_and_no_socket(first):
+    sockets = json.loads((first.data / "running.json").read_text())["sockets"]
+
+    assert first.end(signal.SIGINT) == 0
+
+    assert system.running(first.data) == []
+    assert not Path(sockets).exists()
+
+
+def test_a_kill_leaves_no_process_and_a_stranger_is_spared(first, start):
+    """Runs after Ctrl-C, on the same data: a second start, kill -9, a third start."""
+    second = start("second")
+    data = second.data
+    known = (data / "secrets.json").read_bytes()
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        second.end(signal.SIGKILL)
+        system.wait(lambda: not system.running(data), seconds=5)
+        # What a power cut leaves when the number was given to somebody else since then.
+        left = f"{stranger.pid}\n{data}/postgres\n1\n5432\n/tmp\n\n1 1\nready\n"
+        (data / "postgres" / "postmaster.pid").write_text(left)
+        (data / "running.json").write_text(
+            json.dumps({"owner": f"{stranger.pid} 1 x", "servers": [f"{stranger.pid} 1 x"]})
+        )
+
+        # Also with signals ignored, as `nohup` and some init systems start things.
+        third = start("third", wrap='trap "" INT TERM HUP')
+
+        assert stranger.poll() is None
+        assert (data / "secrets.json").read_bytes() == known
+        assert third.end(signal.SIGTERM) == 0
+        assert system.running(data) == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_child_that_keeps_dying_stops_everything(first, start):
+    last = start("last")
+
+    for _ in range(4):
+        clock = system.wait(lambda: last.children().get("clock"))
+        os.kill(clock, signal.SIGKILL)
+        system.wait(lambda clock=clock: last.children().get("clock") != clock)
+
+    assert last.process.wait(30) == 1
+    assert "the clock was killed by signal 9, 4 times within a minute; everything is stopped" in (
+        last.said
+    )
+    assert system.running(last.data) == []
+
+
+def test_a_dead_database_stops_everything(first, start):
+    last = start("database")
+
+    os.kill(last.children()["postgres"], signal.SIGKILL)
+
+    assert last.process.wait(30) == 1
+    assert "PostgreSQL was killed by signal 9" in last.said
+    assert system.running(last.data) == []

@@ -1,0 +1,44 @@
+"""Who takes part in a settlement: a payer, a payee with an account, a maker and a checker."""
+
+import pytest
+
+from affiliate.db import unit_of_work
+from affiliate.ledger.verify import verify
+from affiliate.people.models import Role
+from tests.factories.people import a_merchant, a_promoter, a_user
+from tests.factories.settlement import an_account, with_totp
+
+
+@pytest.fixture(autouse=True)
+def clean_books(request, database):
+    """Whatever a test did, the books prove themselves afterwards."""
+    if "committed" in request.fixturenames:
+        request.getfixturevalue("committed")
+    yield
+    assert verify().breaches == []
+
+
+@pytest.fixture
+def merchant(clean_books):
+    with unit_of_work():
+        return a_merchant()
+
+
+@pytest.fixture
+def maker(clean_books):
+    with unit_of_work():
+        return a_user(Role.FINANCE_MAKER)
+
+
+@pytest.fixture
+def checker(clean_books):
+    with unit_of_work():
+        return with_totp(a_user(Role.FINANCE_CHECKER))
+
+
+@pytest.fixture
+def promoter(clean_books):
+    with unit_of_work():
+        found = a_promoter()
+        an_account(found)
+        return found
