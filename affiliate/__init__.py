@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     )
     _configure(app, settings)
     _connect(app, settings)
+    _dress(app)
     _open_doors(app)
     return app
 
@@ -66,6 +67,18 @@ def _connect(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     Migrate(app, db, directory=str(config.shipped("migrations")))
     app.extensions["redis"] = Redis.from_url(settings.redis_url or "")
+
+
+def _dress(app: Flask) -> None:
+    from affiliate import assets, formats, headers, i18n
+    from affiliate.consoles import layout, showcase
+
+    headers.init_app(app)
+    assets.init_app(app)
+    i18n.init_app(app)
+    formats.init_app(app)
+    layout.init_app(app)
+    showcase.init_app(app)
 
 
 def _open_doors(app: Flask) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from affiliate import config, embedded, shell
+from affiliate import config, embedded, servers, shell
 from affiliate.errors import AffiliateError
 
 COMMANDS = {
@@ -50,7 +50,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except config.BadSettings as error:
             _refuse(f"{error} (settings: docs/operate.md)", 2)
-        except embedded.CannotStart as error:
+        except servers.CannotStart as error:
             _refuse(str(error), 1)
         except AffiliateError as error:
             _refuse("; ".join([str(error.message), *_fields(error)]), 1)

@@ -118,13 +118,16 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in each['loc']) or 'settings'}: {each['msg']}"
-            for each in error.errors()
-        ]
+        lines = [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors()]
         raise BadSettings("; ".join(lines)) from error
     except OSError as error:
         raise BadSettings(f"a secret file cannot be read: {error}") from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The environment variable behind a field: what a person can change."""
+    name = str(place[0]) if place else "settings"
+    return name if name.isupper() else f"AFFILIATE_{name.upper()}"
 
 
 ROOT = Path(__file__).resolve().parent.parent

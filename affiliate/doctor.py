@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from redis import Redis
 from redis.exceptions import RedisError
 
-from affiliate import clock, config, embedded
+from affiliate import clock, config, embedded, servers
 from affiliate.config import Settings
 
 EXTENSIONS = ("ltree", "citext", "pg_trgm", "btree_gist")
@@ -99,7 +99,7 @@ def _ours(folder: Path) -> list[Path]:
 
 
 def _owners() -> set[int]:
-    return {os.geteuid(), *([embedded.nobody()[0]] if os.geteuid() == 0 else [])}
+    return {os.geteuid(), *([servers.nobody()[0]] if os.geteuid() == 0 else [])}
 
 
 def _own(folder: Path) -> str:
@@ -171,7 +171,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
         with embedded.within_reach(settings) as whole:
             yield from _postgres(whole)
             yield from _valkey(whole)
-    except (embedded.CannotStart, config.BadSettings, OSError) as error:
+    except (servers.CannotStart, config.BadSettings, OSError) as error:
         yield wrong(f"servers: {error}", f"see {folder}/log")
 
 

@@ -5,7 +5,7 @@ mistaken; digits come from ISO 4217. `price` has the local symbol, for goods in 
 """
 
 import unicodedata
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from babel import dates, numbers
@@ -28,7 +28,7 @@ class NotANumber(AffiliateError):
 
 
 def init_app(app: Flask) -> None:
-    for each in (number, amount, money, price, ppm, day, instant, ago):
+    for each in (number, amount, money, price, ppm, day, instant, ago, seconds):
         app.jinja_env.filters[each.__name__] = each
 
 
@@ -64,9 +64,10 @@ def price(value: Money | int, currency: str | None = None) -> str:
     return f"{sign}{symbol}{space}{amount(abs(given.minor), given.currency)}"
 
 
-def ppm(rate: int) -> str:
+def ppm(rate: int, decimals: int = 4) -> str:
     """A rate in parts per million as percent: 125000 → "12.5%"."""
-    pattern = i18n.locale().percent_formats[None].pattern.replace("#,##0", "#,##0.####")
+    digits = "#,##0." + "#" * decimals
+    pattern = i18n.locale().percent_formats[None].pattern.replace("#,##0", digits)
     return numbers.format_percent(Decimal(rate) / PPM, format=pattern, locale=i18n.locale())
 
 
@@ -78,15 +79,21 @@ def day(value: date | datetime) -> str:
 
 def instant(value: datetime) -> str:
     here = value.astimezone(i18n.zone())
-    time = dates.format_time(here, "short", locale=i18n.locale())
-    return f"{day(value)} {time}"
+    clock_time = dates.format_time(here, "short", locale=i18n.locale())
+    return f"{day(value)} {clock_time}"
 
 
 def ago(value: datetime) -> str:
-    """"3 hours ago", also "in 2 days"."""
+    """ "3 hours ago", also "in 2 days"."""
     return dates.format_timedelta(
         value - clock.now(), add_direction=True, locale=i18n.locale(), threshold=1
     )
+
+
+def seconds(value: date | datetime) -> int:
+    """Since 1970, for charts; a bare date is its noon, so that no zone moves it to another day."""
+    at = value if isinstance(value, datetime) else datetime.combine(value, time(12), UTC)
+    return int(at.timestamp())
 
 
 def typed_minor(text: str, currency: str) -> int:
@@ -118,7 +125,11 @@ def _typed(text: str) -> Decimal:
     except numbers.NumberFormatError as error:
         example = numbers.format_decimal(Decimal("1234.5"), locale=i18n.locale())
         raise NotANumber(
-            _("“%(text)s” is no number. Write it like %(example)s.", text=text[:40], example=example)
+            _(
+                "“%(text)s” is no number. Write it like %(example)s.",
+                text=text[:40],
+                example=example,
+            )
         ) from error
 
 

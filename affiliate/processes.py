@@ -81,10 +81,10 @@ def identity(pid: int) -> str | None:
     """What tells this process from a later one with the same number; None when it is gone."""
     try:
         if LINUX:
-            # Fields after the command's name, which may hold anything: 20th is the start time.
-            began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+            # After the command's name, which may hold anything: state, …, start time as the 20th.
+            state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            return f"{pid} {began} {boot}"
+            return None if state in "ZX" else f"{pid} {rest[18]} {boot}"
         ask = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
         return f"{pid} {subprocess.check_output(ask, text=True).strip()}"  # noqa: S603
     except (OSError, subprocess.CalledProcessError):

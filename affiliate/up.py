@@ -29,11 +29,12 @@ from affiliate.config import Settings
 if TYPE_CHECKING:
     from affiliate.people.models import User
 
+AFFILIATE = (sys.executable, "-m", "affiliate")
 COMMANDS = {
-    "web": ("serve",),
-    "workers": ("work",),
-    "click writer": ("clicks",),
-    "clock": ("clock",),
+    "web": (*AFFILIATE, "serve"),
+    "workers": (*AFFILIATE, "work"),
+    "click writer": (*AFFILIATE, "clicks"),
+    "clock": (*AFFILIATE, "clock"),
 }
 LIVES = 4  # deaths within a minute that are one too many
 READY_SECONDS = 60
@@ -197,7 +198,7 @@ class Family:
     """The children of the supervisor: started together, watched, and stopped in order."""
 
     settings: Settings
-    servers: embedded.Servers
+    servers: embedded.Running
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     deaths: dict[str, list[float]] = field(default_factory=dict)
 
@@ -208,7 +209,7 @@ class Family:
     def _start(self, name: str) -> None:
         settings = self.settings
         self.children[name] = processes.start(
-            [sys.executable, "-m", "affiliate", *COMMANDS[name]],
+            COMMANDS[name],
             env=os.environ
             | {
                 "AFFILIATE_DATA": str(settings.data.absolute()),

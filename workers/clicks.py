@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import psycopg
 import structlog
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
@@ -72,7 +73,7 @@ class Writer:
                 break
             try:
                 new += self._drain(segment)
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, psycopg.Error, OSError) as error:
                 self.in_trouble = True
                 log.warning("clicks stay in the spool", segment=segment.name, error=str(error))
         return new

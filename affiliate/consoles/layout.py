@@ -67,7 +67,9 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     if _wants_json() and not request.headers.get("HX-Request"):
         return {"error": error.name, "request_id": g.get("request_id", "")}, status
     if request.headers.get("HX-Request"):
-        return toast(render_template("errors/_words.html", status=status), tone="bad", status=status)
+        return toast(
+            render_template("errors/_words.html", status=status), tone="bad", status=status
+        )
     page = render_template("errors/error.html", status=status, request_id=g.get("request_id", ""))
     return page, status
 

@@ -95,6 +95,7 @@ class Account(Owned, Model):
             name="owner_fits_kind",
         ),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+        sa.Index("ledger_accounts_owner_idx", "owner_id", "owner_kind", "merchant_id", "id"),
     )
 
 

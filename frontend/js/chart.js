@@ -47,20 +47,22 @@ const make = (figure, given) => {
   const place = figure.querySelector(".plot");
   const days = day(given.zone);
   const whole = given.series.every((each) => each.values.every((value) => Number.isInteger(value)));
+  const bars = given.series.some((each) => each.kind === "bars");
+  const half = bars ? (given.times[1] - given.times[0]) / 2 : 0;
   const options = {
     width: place.clientWidth,
     height: given.height,
-    padding: [8, 8, 0, 0],
+    padding: [8, bars ? 12 : 28, 0, 0],
     cursor: { y: false, points: { size: 7 } },
     legend: { live: true },
-    scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+    scales: { x: { range: (_, first, last) => [first - half, last + half] }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
     series: [
       { label: given.when, value: (_, at) => (at == null ? "–" : days.format(at * 1000)) },
       ...given.series.map((each) => series(each, given.digits, given.unit)),
     ],
     axes: [
-      axis({ grid: { show: false }, space: 70, values: (_, splits) => splits.map((at) => days.format(at * 1000)) }),
-      axis({ size: 52, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7] : undefined,
+      axis({ grid: { show: false }, size: 30, space: 70, values: (_, splits) => splits.map((at) => days.format(at * 1000)) }),
+      axis({ size: 46, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7] : undefined,
              values: (_, splits) => splits.map((value) => short.format(value)) }),
     ],
   };

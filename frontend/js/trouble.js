@@ -1,13 +1,18 @@
-// When the server cannot be reached, or answers with a fault of its own, say so where the eye is.
+// When the server cannot be reached, or a proxy answers in its place, say so where the eye is.
 const say = (id) => {
-  const words = document.getElementById(id);
   const place = document.getElementById("toasts");
-  if (words && place && !place.querySelector(`[data-trouble=${id}]`)) place.append(words.content.cloneNode(true));
+  const words = document.getElementById(id);
+  if (words && !place.querySelector(`[data-trouble="${id}"]`)) place.append(words.content.cloneNode(true));
 };
 
 document.addEventListener("htmx:error", (event) => {
-  if (!event.detail?.ctx?.response) say("trouble-offline");
+  if (!event.detail.ctx?.response) say("trouble-offline");
 });
-document.addEventListener("htmx:response:error", (event) => {
-  if (event.detail?.ctx?.response?.status >= 500) say("trouble-server");
+
+document.addEventListener("htmx:before:swap", (event) => {
+  const { response } = event.detail.ctx;
+  // Our own faults come with a target; a proxy's error page does not and must not be swapped in.
+  if (response?.status < 500 || response?.headers.get("HX-Retarget")) return;
+  event.preventDefault();
+  say("trouble-server");
 });

@@ -213,6 +213,12 @@ def upgrade() -> None:
             name=op.f("ledger_accounts_merchant_id_owner_kind_owner_id_kind_currency_key"),
         ),
     )
+    op.create_index(
+        "ledger_accounts_owner_idx",
+        "ledger_accounts",
+        ["owner_id", "owner_kind", "merchant_id", "id"],
+        unique=False,
+    )
     op.create_table(
         "one_time_links",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),

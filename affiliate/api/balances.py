@@ -1,0 +1,60 @@
+"""A promoter's balances: what is estimated, held, free, on its way and paid, per merchant."""
+
+from affiliate.api.endpoint import endpoint
+from affiliate.api.shapes import MerchantId, Money, PromoterId, Resource
+from affiliate.commissions import queries as commissions
+from affiliate.errors import NotFound
+from affiliate.ledger import queries as ledger
+from affiliate.people.rules import Caller, Right
+
+STAGES = ("estimated", "pending", "available", "reserved", "paid")
+
+
+class BalanceShown(Resource):
+    """`available` may be below zero: then later earnings are set against it first."""
+
+    merchant: MerchantId
+    currency: str
+    estimated: Money
+    pending: Money
+    available: Money
+    reserved: Money
+    paid: Money
+
+
+class Balances(Resource):
+    data: list[BalanceShown]
+
+
+@endpoint("GET", "/promoters/{promoter_id}/balances", needs=(Right.PROMOTE, Right.READ_MONEY))
+def balances(caller: Caller, promoter_id: PromoterId) -> Balances:
+    """Per merchant and currency; a merchant's people see their own part."""
+    amounts: dict[tuple[int, str], dict[str, int]] = {}
+    for balance in ledger.balances_of("promoter", promoter_id):
+        amounts.setdefault((balance.merchant_id, balance.currency), {})[balance.kind] = (
+            balance.amount
+        )
+    for sums in commissions.sums_of("promoter", promoter_id):
+        row = amounts.setdefault((sums.merchant_id, sums.currency), {})
+        row |= {"estimated": sums.estimated, "paid": sums.paid}
+    if promoter_id not in caller.promoter_ids:
+        amounts = {key: row for key, row in amounts.items() if _reads(caller, key[0])}
+        if not amounts and not caller.may(Right.ADMINISTER):
+            raise NotFound("There is no such promoter here.")
+    return Balances(
+        data=[
+            BalanceShown(
+                merchant=merchant_id,
+                currency=currency,
+                **{stage: Money.of(row.get(stage, 0), currency) for stage in STAGES},
+            )
+            for (merchant_id, currency), row in sorted(amounts.items())
+        ]
+    )
+
+
+def _reads(caller: Caller, merchant_id: int) -> bool:
+    if not caller.may(Right.READ_MONEY):
+        return False
+    scope = caller.scope(Right.READ_MONEY)
+    return scope is None or merchant_id in scope

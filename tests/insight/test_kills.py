@@ -1,0 +1,191 @@
+"""Real processes, really killed: every answered click is in the database exactly once."""
+
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate import clock
+from affiliate.db import db, unit_of_work
+from affiliate.links import spool, token
+from affiliate.links.models import Click, LinkDay, SpoolOffset
+from affiliate.links.spool import Spool
+from tests.factories.links import a_link
+from workers.clicks import Writer
+
+ROOT = Path(__file__).parents[2]
+
+
+class Nursery:
+    """Starts processes on this test's database; all are gone when it ends."""
+
+    def __init__(self, place) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.insight.nursery"],
+            env=os.environ | place.environment | {"AFFILIATE_LOG_LEVEL": "ERROR"},
+            cwd=ROOT,
+            start_new_session=True,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.port = int(self._process.stdout.readline())
+
+    def start(self, kind: str) -> int:
+        print(kind, file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def nursery(committed):
+    made = Nursery(committed)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def folder(app):
+    return app.extensions["spool"].folder
+
+
+def wait(done, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.005)
+
+
+def gone(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return False
+    return True
+
+
+def stored() -> int:
+    with unit_of_work():
+        return db.session.scalar(sa.select(sa.func.count()).select_from(Click))
+
+
+def check_books(expected: int):
+    """As many rows as clicks, each once, and rollups that say the same."""
+    ids = db.session.scalars(sa.select(Click.id)).all()
+    counted = db.session.scalar(sa.select(sa.func.sum(LinkDay.clicks)))
+    assert len(ids) == len(set(ids)) == counted == expected
+
+
+def test_writers_killed_again_and_again_store_every_click_once(nursery, folder):
+    clicks = 12_000
+    mine = Spool(folder, bytes_max=200_000)
+    for number in range(clicks):
+        mine.append(
+            spool.Click(os.urandom(16), clock.now(), number % 300, "203.0.113.9", "Chrome/130.0")
+        )
+    mine.close()
+    assert len(spool.segments(folder)) > 3
+
+    for _ in range(6):
+        writers = [nursery.start("writer"), nursery.start("writer")]
+        before = stored()
+        wait(lambda before=before: stored() > before)
+        time.sleep(random.uniform(0, 0.02))
+        for pid in writers:
+            os.kill(pid, signal.SIGKILL)
+        wait(lambda pids=writers: all(gone(pid) for pid in pids))
+    assert spool.segments(folder), "they were killed too late to be killed at work"
+    writers = [nursery.start("writer"), nursery.start("writer")]
+    wait(lambda: spool.segments(folder) == [])
+    for pid in writers:
+        os.kill(pid, signal.SIGTERM)
+    wait(lambda: all(gone(pid) for pid in writers))
+
+    check_books(clicks)
+    # Only a writer that died between removing a segment and saying so leaves its offset.
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(SpoolOffset)) <= 6
+
+
+class Visitors:
+    """Threads that follow a link and note what they were answered."""
+
+    def __init__(self, port: int, path: str, threads: int) -> None:
+        self.tokens: list[str] = []
+        self.failures = 0
+        self._port, self._path = port, path
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._visit) for _ in range(threads)]
+
+    def __enter__(self):
+        for each in self._threads:
+            each.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        for each in self._threads:
+            each.join()
+
+    def _visit(self) -> None:
+        while not self._stopping.is_set():
+            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+            try:
+                line.request("GET", self._path)
+                answer = line.getresponse()
+                answer.read()
+                assert answer.status == 302
+                asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+                self.tokens.append(asked["tk"][0])
+            except (OSError, http.client.HTTPException):
+                self.failures += 1
+            finally:
+                line.close()
+
+
+def test_web_processes_killed_under_load_lose_no_answered_click(nursery, folder):
+    with unit_of_work():
+        link = a_link()
+    webs = [nursery.start("web"), nursery.start("web")]
+    nursery.start("writer")
+    with Visitors(nursery.port, f"/s/{link.code}", threads=4) as visitors:
+        for kill in range(6):
+            seen = len(visitors.tokens)
+            wait(lambda seen=seen: len(visitors.tokens) > seen + 60)
+            os.kill(webs[kill % 2], signal.SIGKILL)
+            webs[kill % 2] = nursery.start("web")
+        for pid in webs:
+            os.kill(pid, signal.SIGKILL)
+        nursery.close()
+    while spool.segments(folder):
+        Writer(folder).drain()
+
+    answered = Counter(_facts(each) for each in visitors.tokens)
+    rows = db.session.execute(sa.select(Click.id, Click.at, Click.link_id)).all()
+    kept = Counter((row.link_id, int(row.at.timestamp()), row.id[:3]) for row in rows)
+    assert sum(answered.values()) > 360
+    assert answered - kept == Counter()
+    # What was kept beyond that was on its way to a visitor when the kill came.
+    assert len(rows) - len(visitors.tokens) <= visitors.failures
+    check_books(len(rows))
+
+
+def _facts(text: str):
+    found = token.read(text)
+    return (found.link_id, int(found.issued_at.timestamp()), found.nonce)

@@ -1,0 +1,261 @@
+"""The shops' door and the way behind it: what is refused, what is kept, and what is booked once."""
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate import clock as time
+from affiliate.catalog import service as catalog
+from affiliate.commissions import service as commissions
+from affiliate.db import db, unit_of_work
+from affiliate.intake import queries, service
+from affiliate.intake.models import Event
+from affiliate.ledger.verify import verify
+from affiliate.links import token
+from affiliate.orders.models import Order
+from affiliate.people import queries as people
+from tests.factories.catalog import a_shop
+from tests.factories.links import a_link
+from tests.factories.orders import a_line, an_order, as_body, deliver, hook, send, signed
+from tests.factories.programs import a_program
+
+
+@pytest.fixture
+def shop(app):
+    with unit_of_work():
+        return a_shop()
+
+
+def drain(shop):
+    return service.drain(shop.merchant_id, shop.id)
+
+
+def events():
+    db.session.expire_all()
+    return list(db.session.scalars(sa.select(Event).order_by(Event.id)))
+
+
+def errors():
+    return [(event.error["code"], event.error["pointer"]) for event in events() if event.error]
+
+
+def test_a_signed_webhook_is_kept_sealed_and_the_bell_rings(client, shop, rung):
+    answer = send(client, shop, an_order(customer={"email": "bia@example.com"}))
+
+    assert answer.status_code == 200
+    (event,) = events()
+    assert event.state == "waiting"
+    assert b"bia@example.com" not in event.body
+    assert rung == [("workers.intake.drain", shop.merchant_id, shop.id)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"webhook-signature": "v1,bm90IGl0"},
+        {"webhook-signature": "é" * 9},
+        {"webhook-timestamp": "1"},
+    ],
+    ids=["no signature", "a wrong one", "not even text", "long ago"],
+)
+def test_a_bad_signature_is_refused_and_nothing_kept(client, shop, headers, rung):
+    body = as_body(shop, an_order())
+    given = signed(shop, body) | headers if headers else {}
+
+    answer = client.post(hook(shop), data=body, headers=given)
+
+    assert answer.status_code == 401
+    assert events() == []
+    assert rung == []
+
+
+def test_a_body_that_was_cut_on_the_way_has_a_bad_signature(client, shop):
+    body = as_body(shop, an_order())
+
+    for part in range(20):
+        cut = body[: len(body) * part // 20]
+        assert client.post(hook(shop), data=cut, headers=signed(shop, body)).status_code == 401
+    assert events() == []
+
+
+@pytest.mark.parametrize("connection", ["shp_nonsense", "x", "ord_12345678", "%00", "é" * 200])
+def test_an_unknown_connection_is_not_found(client, app, connection):
+    assert client.post(f"/hooks/{connection}", data=b"{}").status_code == 404
+
+
+def test_a_body_of_ten_megabytes_is_too_large(client, shop):
+    body = b"x" * 10 * 1024 * 1024
+
+    assert client.post(hook(shop), data=body, headers=signed(shop, body)).status_code == 413
+    assert events() == []
+
+
+def test_a_secret_of_another_shop_is_no_key(client, shop):
+    with unit_of_work():
+        other = a_shop()
+    body = as_body(shop, an_order())
+
+    assert client.post(hook(shop), data=body, headers=signed(other, body)).status_code == 401
+
+
+def test_a_replayed_webhook_is_kept_once(client, shop, rung):
+    order = an_order()
+    for _ in range(5):
+        assert send(client, shop, order, delivery="msg_same").status_code == 200
+
+    assert len(events()) == 1
+    assert len(rung) == 1
+
+
+def test_a_delivery_id_does_not_hide_another_body_at_shopify(client, app):
+    """The id is an unsigned header: whoever knows it must not be able to use it up."""
+    with unit_of_work():
+        shop = a_shop(platform="shopify")
+    for note in ("a", "b"):
+        send(client, shop, {"id": 1, "note": note}, delivery="same")
+
+    assert len(events()) == 2
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "pointer"),
+    [
+        ({"currency": "XYZ"}, "unknown_currency", "/data/currency"),
+        ({"lines": [a_line(price="1.999")]}, "too_many_decimals", "/data/lines/0/unit_price"),
+        ({"lines": [a_line(price="-5.00")]}, "negative_amount", "/data/lines/0/unit_price"),
+        ({"lines": [a_line(price="1e40")]}, "amount_out_of_range", "/data/lines/0/unit_price"),
+        ({"created_at": None}, "wrong_type", "/data/created_at"),
+        ({"id": None}, "wrong_type", "/data/id"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_is_put_aside_with_its_place(client, shop, order, code, pointer):
+    assert send(client, shop, an_order() | order).status_code == 200
+
+    drain(shop)
+
+    assert errors() == [(code, pointer)]
+    assert queries.counts() == {"waiting": 0, "done": 0, "quarantined": 1}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"null", b"[" * 50_000], ids=str)
+def test_a_signed_body_that_is_no_json_is_kept_and_put_aside(client, shop, body):
+    assert client.post(hook(shop), data=body, headers=signed(shop, body)).status_code == 200
+
+    drain(shop)
+
+    assert [event.state for event in events()] == ["quarantined"]
+
+
+def test_unicode_of_every_kind_arrives_as_it_was(client, shop):
+    title = "夏のドレス 👗 ‮عربي‬ z̷̢͕"
+    deliver(client, shop, an_order(number="#№1", lines=[a_line(title=title)]))
+
+    assert db.session.scalar(sa.text("SELECT title FROM order_lines")) == title
+
+
+def test_huge_amounts_within_the_bounds_are_booked_to_the_cent(client, app):
+    with unit_of_work():
+        shop = a_shop()
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    tk = token.make(link.id, time.now(), b"abc")
+
+    deliver(client, shop, an_order(tk, lines=[a_line(price="89999999999.99", tax="0.00")]))
+
+    assert db.session.scalar(sa.text("SELECT sum(amount)::bigint FROM entries")) == 899999999999
+    assert verify().ok
+
+
+def test_after_a_mend_a_retry_books_what_was_put_aside(client, shop, monkeypatch, rung):
+    send(client, shop, an_order())
+    with monkeypatch.context() as broken:
+        broken.setattr(commissions, "book", _break)
+        drain(shop)
+    assert errors() == [("internal_error", "")]
+
+    with unit_of_work():
+        assert service.retry() == 1
+    drain(shop)
+
+    assert queries.counts() == {"waiting": 0, "done": 1, "quarantined": 0}
+    assert errors() == []
+
+
+def _break(*_):
+    raise RuntimeError("buyer@example.com is in this message")
+
+
+def test_an_error_that_is_kept_quotes_nothing(client, shop, monkeypatch):
+    send(client, shop, an_order())
+    monkeypatch.setattr(commissions, "book", _break)
+
+    drain(shop)
+
+    assert "buyer" not in json.dumps(events()[0].error)
+
+
+def test_a_poisoned_order_is_put_aside_alone(client, shop, monkeypatch):
+    book = commissions.book
+
+    def refuse_one(merchant_id, orders):
+        if any(order.facts.external_id == "poison" for order in orders):
+            raise ArithmeticError
+        book(merchant_id, orders)
+
+    for key in ("a", "poison", "b"):
+        send(client, shop, an_order(id=key))
+    monkeypatch.setattr(commissions, "book", refuse_one)
+
+    drain(shop)
+
+    booked = db.session.scalars(sa.select(Order.external_id).order_by(Order.external_id)).all()
+    assert booked == ["a", "b"]
+    assert queries.counts() == {"waiting": 0, "done": 2, "quarantined": 1}
+
+
+def test_one_unreadable_event_does_not_hold_up_its_order(client, shop):
+    good = an_order(id="7")
+    send(client, shop, good | {"lines": "no"})
+    send(client, shop, good)
+
+    drain(shop)
+
+    assert queries.counts() == {"waiting": 0, "done": 1, "quarantined": 1}
+    assert db.session.scalar(sa.select(Order.external_id)) == "7"
+
+
+def test_a_lost_bell_is_rung_again(client, shop, rung):
+    send(client, shop, an_order())
+    rung.clear()
+
+    with unit_of_work():
+        service.ring_for_waiting()
+
+    assert rung == [("workers.intake.drain", shop.merchant_id, shop.id)]
+
+
+def test_bodies_are_forgotten_in_time(client, shop, clock):
+    clock.stand("2026-01-01T00:00:00Z")
+    deliver(client, shop, an_order(), an_order(currency="XYZ"))
+
+    kept = []
+    for days in (29, 31, 89, 91):
+        clock.stand("2026-01-01T00:00:00Z")
+        clock.move(days=days)
+        with unit_of_work():
+            service.forget_bodies()
+        kept.append(sum(event.body is not None for event in events()))
+
+    assert kept == [2, 1, 1, 0]
+
+
+def test_old_and_new_secret_are_good_while_a_shop_rotates(client, shop):
+    body = as_body(shop, an_order())
+    before = signed(shop, body)
+    with unit_of_work():
+        catalog.change_shop(shop, credentials={"webhook_secret": "whsec_" + "QUJD" * 11})
+
+    assert client.post(hook(shop), data=body, headers=before).status_code == 200
+    assert client.post(hook(shop), data=body, headers=signed(shop, body)).status_code == 200

@@ -1,0 +1,202 @@
+"""Real connections at the same moment: nothing is paid twice, and somebody always wins."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate.commissions.models import Commission, State
+from affiliate.db import db, unit_of_work
+from affiliate.payouts.models import Payout, PayoutLine
+from affiliate.payouts.service import WrongState
+from affiliate.people.models import Role
+from affiliate.settlement import queries, runs, service
+from affiliate.settlement.service.deciding import AlreadyApproved
+from tests.factories.people import a_promoter, a_user
+from tests.factories.settlement import (
+    THROUGH,
+    a_code,
+    a_settlement,
+    an_account,
+    an_entry,
+    approved,
+    payouts_of,
+    states_of,
+    with_totp,
+)
+
+
+@pytest.fixture
+def at_once(app, committed):
+    """Run these at the same moment, each with its own session; what they raise is returned."""
+
+    def run(*functions):
+        begin = threading.Barrier(len(functions))
+
+        def one(function):
+            with app.app_context():
+                begin.wait()
+                try:
+                    return function()
+                except Exception as error:
+                    return error
+
+        with ThreadPoolExecutor(len(functions)) as pool:
+            return list(pool.map(one, functions))
+
+    return run
+
+
+def begun(merchant, maker):
+    with unit_of_work():
+        return service.create(merchant.id, through=THROUGH, by=maker.id, in_background=False)
+
+
+def payees(merchant, count):
+    with unit_of_work():
+        for _ in range(count):
+            promoter = a_promoter()
+            an_account(promoter)
+            an_entry(merchant, promoter, 100)
+            an_entry(merchant, promoter, -30)
+
+
+def build(merchant_id, settlement_id, size=5):
+    return lambda: list(runs.build(merchant_id, settlement_id, size=size))
+
+
+def test_two_settlements_of_one_payer_never_pay_an_entry_twice(merchant, maker, at_once):
+    payees(merchant, 24)
+    ours = [begun(merchant, maker).id for _ in range(3)]
+
+    results = at_once(*(build(merchant.id, each) for each in ours))
+
+    assert not [each for each in results if isinstance(each, Exception)]
+    counts = db.session.execute(
+        sa.select(sa.func.count(), sa.func.count(PayoutLine.entry_id.distinct()))
+    ).one()
+    assert tuple(counts) == (48, 48)
+    assert db.session.scalar(sa.select(sa.func.sum(Payout.gross))) == 24 * 70
+
+
+def test_two_workers_share_one_settlement(merchant, maker, at_once):
+    payees(merchant, 24)
+    settlement = begun(merchant, maker)
+
+    results = at_once(*[build(merchant.id, settlement.id)] * 3)
+
+    assert not [each for each in results if isinstance(each, Exception)]
+    db.session.refresh(settlement)
+    assert settlement.state == "review"
+    assert (settlement.payees_done, settlement.payees_total) == (24, 24)
+    assert settlement.totals["BRL"]["payouts"] == 24
+
+
+def test_a_refund_in_the_same_moment_is_seen_or_waits(merchant, promoter, maker, app, committed):
+    with unit_of_work():
+        entry = an_entry(merchant, promoter, 1000)
+        stays = an_entry(merchant, promoter, 50, on_hold="risk")
+    settlement = begun(merchant, maker)
+    commission = db.session.get_one(Commission, (merchant.id, entry.commission_id))
+    # The refund has taken the money in the books, but is not stored yet.
+    lost = an_entry(merchant, promoter, -1000, commission=commission)
+
+    def in_another_session():
+        with app.app_context():
+            return list(runs.build(merchant.id, settlement.id))
+
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(in_another_session)
+        _wait_until_somebody_waits()
+        db.session.commit()
+        building.result(timeout=30)
+
+    # The build read 1000, was refused by the books, read again, and saw that nothing is left.
+    db.session.expire_all()
+    assert payouts_of(settlement) == []
+    assert states_of(entry, lost, stays) == [State.RESERVED, State.RESERVED, State.AVAILABLE]
+    assert settlement.state == "review"
+
+
+def _wait_until_somebody_waits():
+    waiting = sa.text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """)
+    with db.engine.connect() as other:
+        for _ in range(500):
+            if other.scalar(waiting):
+                return
+            other.rollback()
+            threading.Event().wait(0.02)
+    raise AssertionError("the build did not meet the refund")
+
+
+def test_of_two_approvers_one_wins(merchant, promoter, maker, checker, at_once):
+    with unit_of_work():
+        second = with_totp(a_user(Role.FINANCE_CHECKER))
+        an_entry(merchant, promoter, 1000)
+    settlement = a_settlement(merchant, maker)
+    codes = {each.id: a_code(each) for each in (checker, second)}
+    db.session.commit()
+
+    def approve(user_id):
+        def run():
+            with unit_of_work():
+                return service.approve(
+                    merchant.id, settlement.id, by=user_id, seen=settlement.hash, otp=codes[user_id]
+                ).approved_by
+
+        return run
+
+    results = at_once(*(approve(each) for each in codes))
+
+    (winner,) = [each for each in results if each in codes]
+    assert [type(each) for each in results if each != winner] == [AlreadyApproved]
+    db.session.refresh(settlement)
+    assert settlement.approved_by == winner
+
+
+def test_a_payout_is_either_cancelled_or_handed_over(merchant, promoter, maker, checker, at_once):
+    with unit_of_work():
+        entry = an_entry(merchant, promoter, 1000)
+    settlement = approved(a_settlement(merchant, maker), checker)
+    with unit_of_work():
+        service.execute(merchant.id, settlement.id, by=maker.id)
+    (payout,) = payouts_of(settlement)
+
+    def cancel():
+        with unit_of_work():
+            service.cancel_payout(merchant.id, payout.id, by=maker.id, reason="stop")
+
+    results = at_once(cancel, lambda: runs.execute(merchant.id, settlement.id))
+
+    db.session.expire_all()
+    files = queries.files(merchant.id, settlement.id)
+    if payouts_of(settlement)[0].state == "cancelled":
+        assert (files, states_of(entry)) == ([], [State.AVAILABLE])
+    else:
+        assert isinstance(results[0], WrongState)
+        assert (len(files), states_of(entry)) == (1, [State.RESERVED])
+
+
+def test_two_accounts_at_once_leave_one_live(promoter, at_once):
+    from affiliate.payouts.models import PayoutAccount
+    from affiliate.people import queries as people
+
+    def add(number):
+        def run():
+            with unit_of_work():
+                an_account(
+                    people.promoter(promoter.id),
+                    account_holder="Bruna", bank_code="1", account_number=number,
+                )  # fmt: skip
+
+        return run
+
+    results = at_once(*(add(f"1000{number}") for number in range(6)))
+
+    assert results == [None] * 6
+    live = sa.select(PayoutAccount).where(PayoutAccount.replaced_at.is_(None))
+    assert len(db.session.scalars(live).all()) == 1
