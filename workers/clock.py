@@ -1,4 +1,7 @@
-"""The clock: rings for each job whose time has come. Jobs look themselves for what is due."""
+"""The clock: rings for each job whose time has come, and for retries whose pause is over.
+
+Jobs look themselves for what is due, so ringing twice does no harm.
+"""
 
 import signal
 import time
@@ -6,9 +9,11 @@ import time
 import structlog
 from flask import current_app
 from redis.exceptions import RedisError
+from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
 
 from affiliate import jobs
-from affiliate.jobs import Job
+from affiliate.jobs import URGENCY, Job
 from workers.context import application
 
 log = structlog.get_logger(__name__)
@@ -38,6 +43,16 @@ def tick() -> list[Job]:
     return due
 
 
+def retry() -> None:
+    """Jobs that failed and wait for their next attempt go back to their queues."""
+    redis = current_app.extensions["redis"]
+    scheduler = RQScheduler(
+        URGENCY, connection=redis, serializer=JSONSerializer, logging_level="WARNING"
+    )
+    scheduler.prepare_registries(URGENCY)
+    scheduler.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+
+
 def main() -> None:
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -46,6 +61,7 @@ def main() -> None:
         while not stop:
             try:
                 tick()
+                retry()
             except RedisError as error:
                 log.warning("the clock cannot ring", error=str(error))
             time.sleep(1)

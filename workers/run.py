@@ -10,7 +10,9 @@ import time
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import structlog
 from rq import SimpleWorker
+from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.worker_pool import WorkerData, WorkerPool
 
@@ -21,6 +23,21 @@ from workers.context import application
 DEATHS_MAX = 5  # within a minute; then something is wrong that a new worker does not mend
 
 
+class Worker(SimpleWorker):
+    """Log lines that a job causes carry its name and id.
+
+    It runs no scheduler: RQ's would leave its lock behind when its worker is killed, and no retry
+    would be asked for until the next maintenance, ten minutes later. workers/clock.py does it.
+    """
+
+    def work(self, *arguments: Any, **options: Any) -> bool:
+        return super().work(*arguments, **options | {"with_scheduler": False})
+
+    def perform_job(self, job: RqJob, *arguments: Any) -> bool:
+        with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
+            return super().perform_job(job, *arguments)
+
+
 class Pool(WorkerPool):
     """Replaces workers that died, but not for ever."""
 
@@ -29,7 +46,7 @@ class Pool(WorkerPool):
             URGENCY,
             connection=application().extensions["redis"],
             num_workers=workers,
-            worker_class=SimpleWorker,
+            worker_class=Worker,
             serializer=JSONSerializer,
         )
         self.deaths: list[float] = []

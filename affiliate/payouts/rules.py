@@ -16,17 +16,6 @@ NEXT: dict[State, set[State]] = {
     State.CANCELLED: set(),
 }
 
-# The money has left neither the books nor the payee's reserved account yet.
-OPEN = {
-    State.DRAFT,
-    State.AWAITING_APPROVAL,
-    State.APPROVED,
-    State.SUBMITTING,
-    State.ACCEPTED,
-    State.ACTION_REQUIRED,
-    State.UNKNOWN,
-}
-
 
 def may_become(state: State, other: State) -> bool:
     return other in NEXT[state]

@@ -37,7 +37,7 @@ const series = (each, digits, unit) => ({
 
 const axis = (extra) => ({
   stroke: paint("--quiet"),
-  font: "12px system-ui, sans-serif",
+  font: `12px ${getComputedStyle(document.body).fontFamily}`,
   grid: { stroke: paint("--color-base-300", 0.7), width: 1 },
   ticks: { show: false },
   ...extra,
@@ -52,7 +52,7 @@ const make = (figure, given) => {
   const options = {
     width: place.clientWidth,
     height: given.height,
-    padding: [8, bars ? 12 : 28, 0, 0],
+    padding: [8, place.clientWidth < 480 ? 32 : 16, 0, 0],
     cursor: { y: false, points: { size: 7 } },
     legend: { live: true },
     scales: { x: { range: (_, first, last) => [first - half, last + half] }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
@@ -61,7 +61,7 @@ const make = (figure, given) => {
       ...given.series.map((each) => series(each, given.digits, given.unit)),
     ],
     axes: [
-      axis({ grid: { show: false }, size: 30, space: 70, values: (_, splits) => splits.map((at) => days.format(at * 1000)) }),
+      axis({ grid: { show: false }, size: 30, space: 80, values: (_, splits) => splits.map((at) => days.format(at * 1000)) }),
       axis({ size: 46, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7] : undefined,
              values: (_, splits) => splits.map((value) => short.format(value)) }),
     ],

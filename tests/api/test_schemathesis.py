@@ -22,7 +22,7 @@ from affiliate.people import queries
 from affiliate.people.models import Role
 from tests.factories.catalog import a_shop
 from tests.factories.links import a_link
-from tests.factories.people import a_key, a_merchant, a_user, bearer
+from tests.factories.people import a_key, a_merchant, a_user
 from tests.factories.programs import a_program
 
 CHECKS = [
@@ -90,9 +90,17 @@ class World:
 
 
 @pytest.fixture
-def schema(app):
+def world():
+    return World()
+
+
+@pytest.fixture
+def schema(app, world):
     def fresh(environ, start_response):
-        """Every request in an app context of its own, as under the web server."""
+        """Every request in an app context of its own, as under the web server; and with a good
+        key, which is put in here because schemathesis likes to leave it out.
+        """
+        environ["HTTP_AUTHORIZATION"] = f"Bearer {world.dice.choice(world.keys)}"
         with app.app_context():
             return app.wsgi_app(environ, start_response)
 
@@ -105,8 +113,7 @@ def operations(schema):
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
-def test_no_request_breaks_the_api_and_answers_are_as_documented(schema, mode):
-    world = World()
+def test_no_request_breaks_the_api_and_answers_are_as_documented(schema, world, mode):
     statuses: dict[int, int] = defaultdict(int)
 
     def send(case):
@@ -115,7 +122,6 @@ def test_no_request_breaks_the_api_and_answers_are_as_documented(schema, mode):
         case.body = world.real(case.body)
         if "If-Match" in case.headers and world.dice.random() < 0.8:
             case.headers["If-Match"] = "*"
-        case.headers.update(bearer(world.dice.choice(world.keys)))
         response = case.call()
         world.learn(response.text)
         statuses[response.status_code] += 1
@@ -123,7 +129,7 @@ def test_no_request_breaks_the_api_and_answers_are_as_documented(schema, mode):
 
     for operation in operations(schema):  # what there is to begin with
         if operation.method == "get" and "{" not in operation.path:
-            world.learn(operation.Case(headers=bearer(world.keys[0])).call().text)
+            world.learn(operation.Case().call().text)
     for operation in operations(schema):
         strategy = operation.as_strategy(generation_mode=mode)
         check = given(case=strategy)(send)
@@ -136,7 +142,10 @@ def test_no_request_breaks_the_api_and_answers_are_as_documented(schema, mode):
         )
         seed(20261123)(quick(check))()
 
-    # Were all of them refused, this test would prove nothing.
+    print(dict(statuses))
     assert statuses[401] == 0
-    assert statuses[200] > 100
-    assert statuses[201] > (20 if mode is schemathesis.GenerationMode.POSITIVE else 0)
+    if mode is schemathesis.GenerationMode.POSITIVE:  # else the test would prove little
+        assert statuses[200] > 100
+        assert statuses[201] > 20
+    else:
+        assert statuses[422] > 50

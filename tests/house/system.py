@@ -138,6 +138,18 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def family(pid: int) -> list[int]:
+    """Its children, their children, and so on."""
+    parents = {}
+    for each in filter(str.isdigit, (path.name for path in Path("/proc").iterdir())):
+        with suppress(OSError):
+            parents[int(each)] = parent(int(each))
+    found = [pid]
+    for each in found:  # grows while we look
+        found += [child for child, of in parents.items() if of == each]
+    return found[1:]
+
+
 def cpu_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -84,7 +84,9 @@ def test_plain_bank_fields_are_taken():
     assert respelled.identity == found.identity
 
 
-@pytest.mark.parametrize(("number", "shown"), [("123456", "56"), ("1234", ""), ("12345678", "5678")])
+@pytest.mark.parametrize(
+    ("number", "shown"), [("123456", "56"), ("1234", ""), ("12345678", "5678")]
+)
 def test_a_short_number_is_not_given_away(number, shown):
     masked = RAIL.read("BR", NUMBER | {"account_number": number}).masked
 

@@ -193,9 +193,3 @@ def _put(payout, state):
     db.session.execute(sa.text("SET LOCAL session_replication_role = replica"))
     db.session.execute(sa.text(f"UPDATE payouts SET state = '{state}', paid_at = {paid_at}"))
     db.session.execute(sa.text("SET LOCAL session_replication_role = origin"))
-
-
-def test_open_payouts_are_those_whose_money_is_reserved():
-    ended = {State.PAID, State.RETURNED, State.FAILED, State.CANCELLED}
-
-    assert set(State) - ended == rules.OPEN

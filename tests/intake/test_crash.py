@@ -1,0 +1,127 @@
+"""A worker that is killed in the middle, and several at once: booked exactly once, nothing lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate import clock as time
+from affiliate.db import db, unit_of_work
+from affiliate.intake import queries, service
+from affiliate.ledger.verify import verify
+from affiliate.links import token
+from affiliate.people import queries as people
+from tests.factories.catalog import a_shop
+from tests.factories.links import a_link
+from tests.factories.orders import an_order, send
+from tests.factories.programs import a_program
+from tests.house.system import ROOT
+
+# Runs a drain and dies where it is told to: before, between and after the steps of a batch.
+DRAIN_AND_DIE = """
+import os, signal, sys
+from affiliate import create_app
+from affiliate.commissions import service as commissions
+from affiliate.db import db
+from affiliate.intake import service
+from affiliate.ledger import service as ledger
+from affiliate.orders import service as orders
+
+place, merchant, shop = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+def dying(room, name, *, after):
+    whole = getattr(room, name)
+    def step(*args, **kwargs):
+        if not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        whole(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(room, name, step)
+
+where = {
+    "before the order": lambda: dying(orders, "absorb", after=False),
+    "between order and commission": lambda: dying(commissions, "book", after=False),
+    "before the transfers": lambda: dying(ledger, "post", after=False),
+    "after the transfers": lambda: dying(ledger, "post", after=True),
+    "before the commit": lambda: dying(commissions, "book", after=True),
+}
+app = create_app()
+with app.app_context():
+    if place == "at the commit":
+        sa_commit = db.session.commit
+        def commit():
+            db.session.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        db.session.commit = commit
+    else:
+        where[place]()
+    service.drain(merchant, shop)
+"""
+
+
+@pytest.fixture
+def town(committed, client, rung):
+    with unit_of_work():
+        shop = a_shop()
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    for _ in range(5):
+        tk = token.make(link.id, time.now(), b"abc")
+        assert send(client, shop, an_order(tk)).status_code == 200
+    return shop
+
+
+def booked():
+    db.session.rollback()
+    return db.session.execute(
+        sa.text(
+            "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM commissions),"
+            " (SELECT count(*) FROM entries), (SELECT count(*) FROM ledger_transfers)"
+        )
+    ).one()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "before the order",
+        "between order and commission",
+        "before the transfers",
+        "after the transfers",
+        "before the commit",
+        "at the commit",
+    ],
+)
+def test_a_worker_killed_anywhere_books_nothing_and_the_next_one_everything(town, committed, where):
+    died = subprocess.run(
+        [sys.executable, "-c", DRAIN_AND_DIE, where, str(town.merchant_id), str(town.id)],
+        check=False, cwd=ROOT, env=os.environ | committed.environment, capture_output=True,
+    )  # fmt: skip
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert booked() == (0, 0, 0, 0)
+    assert queries.counts() == {"waiting": 5, "done": 0, "quarantined": 0}
+
+    service.drain(town.merchant_id, town.id)
+
+    assert booked() == (5, 5, 5, 5)
+    assert verify().ok
+
+
+def test_eight_workers_at_one_shop_book_every_order_once(town, app, client, rung):
+    orders = [an_order(id=f"many{i}") for i in range(40)]
+    for order in orders * 2:
+        send(client, town, order)
+
+    def work(_):
+        with app.app_context():
+            return service.drain(town.merchant_id, town.id, batch=3)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+
+    assert queries.counts() == {"waiting": 0, "done": 85, "quarantined": 0}
+    assert booked()[0] == 45
+    assert verify().ok
