@@ -36,7 +36,7 @@ def _static(filename: str) -> Response:
     if folder != FOLDER or name not in current_app.extensions["assets"].values():
         return send_from_directory(current_app.static_folder, filename)
     path = Path(current_app.static_folder) / FOLDER / name
-    if name.endswith(WORTH_PACKING) and "gzip" in request.accept_encodings:
+    if name.endswith(WORTH_PACKING) and request.accept_encodings["gzip"] > 0:
         response = Response(_packed(path), mimetype=_type(name))
         response.headers["Content-Encoding"] = "gzip"
     else:

@@ -151,4 +151,6 @@ def publish(settings: config.Settings) -> None:
         REDIS_URL=str(settings.redis_url),
         AFFILIATE_SECRET_KEY=settings.secret_key.get_secret_value(),
         AFFILIATE_WORKERS=str(settings.workers),
+        AFFILIATE_HOST=settings.host,
+        AFFILIATE_PORT=str(settings.port),
     )

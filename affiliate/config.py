@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD")
+SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 
 
 class Settings(BaseSettings):

@@ -1,5 +1,5 @@
-"""The reader's language: chosen by `?lang=`, an earlier choice in a cookie, the person's setting, or
-the browser, in this order. English is the source; the catalogues are in affiliate/translations/.
+"""The reader's language: by `?lang=`, else an earlier choice kept in a cookie, else the person's
+setting, else what the browser asks for. English is the source; the others are in translations/.
 
 Python marks strings with `from affiliate.i18n import _`, templates have `_` anyway. A marked string
 is lazy: it becomes words in the language of whoever reads it, when it is shown.
@@ -46,7 +46,7 @@ COOKIE = "lang"
 A_YEAR = 365 * 86400
 
 
-class Catalogues(Domain):  # type: ignore[misc]
+class Catalogues(Domain):
     """Reads .po files themselves, once for each process: no compiled file that could be stale."""
 
     def get_translations(self) -> NullTranslations:
@@ -69,9 +69,11 @@ def _catalogue(name: str) -> Translations:
 
 
 def init_app(app: Flask) -> None:
-    babel = Babel()
-    babel.init_app(app, default_locale=DEFAULT, locale_selector=lambda: LOCALES[language()])
-    babel.domain_instance = Catalogues()
+    babel = Babel()  # type: ignore[no-untyped-call]
+    babel.init_app(  # type: ignore[no-untyped-call]
+        app, default_locale=DEFAULT, locale_selector=lambda: LOCALES[language()]
+    )
+    babel.domain_instance = Catalogues()  # type: ignore[no-untyped-call]
     app.jinja_env.globals.update(language=language, languages=LANGUAGES)
     app.after_request(_remember)
 

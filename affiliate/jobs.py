@@ -27,6 +27,7 @@ class Job(StrEnum):
     DRAIN_INBOX = "workers.intake.drain"
     SWEEP_INBOX = "workers.intake.sweep"
     FORGET_BODIES = "workers.intake.forget_bodies"
+    FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
     BUILD_SETTLEMENT = "workers.settlement.build"
     EXECUTE_SETTLEMENT = "workers.settlement.execute"
@@ -39,6 +40,7 @@ QUEUE_OF = {
     Job.DRAIN_INBOX: "intake",
     Job.SWEEP_INBOX: "intake",
     Job.FORGET_BODIES: "slow",
+    Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",
     Job.BUILD_SETTLEMENT: "money",
     Job.EXECUTE_SETTLEMENT: "money",

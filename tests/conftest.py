@@ -36,9 +36,6 @@ TEMPLATE = "tuike_template"
 _system = ExitStack()
 
 
-# --- once per run, in the process that people start ------------------------------------------
-
-
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
@@ -81,21 +78,9 @@ def _make_template(url: str) -> None:
     migrations.set_main_option("script_location", str(shipped("migrations")))
     _recreate(url, TEMPLATE, template="template0")
     engine = sa.create_engine(_named(url, TEMPLATE), poolclass=sa.NullPool)
-    try:
-        with engine.connect() as connection:
-            migrations.attributes["connection"] = connection
-            command.upgrade(migrations, "head")
-    except Exception as error:  # SHIM while migrations are being written
-        from affiliate import models  # noqa: F401
-        from affiliate.db import Model
-
-        print("SHIM: migrations do not run, using create_all without triggers:", error)
-        _recreate(url, TEMPLATE, template="template0")
-        with engine.connect() as connection:
-            for name in ("ltree", "citext", "pg_trgm", "btree_gist"):
-                connection.execute(sa.text(f"CREATE EXTENSION IF NOT EXISTS {name}"))
-            Model.metadata.create_all(connection)
-            connection.commit()
+    with engine.connect() as connection:
+        migrations.attributes["connection"] = connection
+        command.upgrade(migrations, "head")
 
 
 def _recreate(url: str, name: str, *, template: str = TEMPLATE) -> None:
@@ -113,9 +98,6 @@ def _administrator(url: str) -> Iterator[sa.Connection]:
 
 def _named(url: str, name: str) -> str:
     return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-# --- once per xdist worker -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -166,18 +148,6 @@ def _numbered(url: str, number: int) -> str:
 @pytest.fixture(scope="session")
 def app(place: Place) -> Iterator[Flask]:
     """The whole application, as the web server and the workers make it."""
-    import affiliate  # SHIM until all doors exist
-
-    def doors(app: Flask) -> None:
-        import importlib
-
-        for name in ("api", "intake", "links", "consoles.public"):
-            try:
-                importlib.import_module(f"affiliate.{name}").init_app(app)
-            except (ImportError, AttributeError) as error:
-                print("SHIM: no door yet:", name, error)
-
-    affiliate._open_doors = doors
     app = create_app(
         load(
             database_url=place.database_url,
@@ -206,9 +176,6 @@ class Client(FlaskClient):
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         with self.application.app_context():
             return super().open(*args, **kwargs)
-
-
-# --- every test ------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)

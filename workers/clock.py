@@ -25,6 +25,7 @@ EVERY_SECONDS = {
     Job.RELEASE: MINUTE,
     Job.SEAL_LEDGER: MINUTE,
     Job.FORGET_BODIES: HOUR,
+    Job.FORGET_ANSWERS: HOUR,
     Job.MAKE_PARTITIONS: HOUR,
 }
 
@@ -43,14 +44,14 @@ def tick() -> list[Job]:
     return due
 
 
-def retry() -> None:
-    """Jobs that failed and wait for their next attempt go back to their queues."""
+def retries() -> RQScheduler:
+    """What knows the jobs that failed and wait for their next attempt."""
     redis = current_app.extensions["redis"]
-    scheduler = RQScheduler(
+    found = RQScheduler(
         URGENCY, connection=redis, serializer=JSONSerializer, logging_level="WARNING"
     )
-    scheduler.prepare_registries(URGENCY)
-    scheduler.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+    found.prepare_registries(URGENCY)
+    return found
 
 
 def main() -> None:
@@ -58,10 +59,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.append(number))
     with application().app_context():
+        waiting = retries()
         while not stop:
             try:
                 tick()
-                retry()
+                waiting.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
             except RedisError as error:
                 log.warning("the clock cannot ring", error=str(error))
             time.sleep(1)

@@ -10,13 +10,13 @@ from workers.context import task
 
 def build(merchant_id: int, settlement_id: int) -> None:
     """Many units of work, each stored before the next begins."""
-    with context.application().app_context(), context.job_logged():
+    with context.application().app_context():
         for _ in runs.build(merchant_id, settlement_id):
             pass
 
 
 def execute(merchant_id: int, settlement_id: int) -> None:
-    with context.application().app_context(), context.job_logged():
+    with context.application().app_context():
         runs.execute(merchant_id, settlement_id)
 
 

@@ -5,6 +5,7 @@ import re
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 URL_CHARACTERS_MAX = 2000
+_OWN_PICTURE = re.compile(r"/static/([a-z0-9-]+/)*[a-z0-9-]+\.(svg|png|jpg|webp)")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # What browsers read differently from urlsplit, or drop without a word.
 _TREACHEROUS = re.compile(r"[\x00-\x20\x7f\\]")
@@ -35,6 +36,11 @@ def web_address(text: str) -> str:
     if len(address) > URL_CHARACTERS_MAX:
         raise BadAddress(f"An address may have at most {URL_CHARACTERS_MAX} characters.")
     return address
+
+
+def picture_address(text: str) -> str:
+    """A web address, or the path of a picture that this instance ships itself."""
+    return text if _OWN_PICTURE.fullmatch(text) else web_address(text)
 
 
 def is_on(address: str, domain: str) -> bool:

@@ -1,4 +1,4 @@
-"""`/-/components`: every component with sample content, to look at and to test. Never in production."""
+"""`/-/components`: every component with sample content, to look at and to test. Never live."""
 
 from datetime import timedelta
 from types import SimpleNamespace

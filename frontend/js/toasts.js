@@ -15,3 +15,9 @@ if (place) {
 document.addEventListener("click", (event) => {
   event.target.closest("[data-dismiss]")?.closest("[data-toast]")?.remove();
 });
+
+// A new try makes the refusal of the last one old news.
+document.addEventListener("htmx:before:request", (event) => {
+  if (event.detail.ctx.request.method === "GET") return;
+  document.querySelectorAll("[data-toast=stays]").forEach((toast) => toast.remove());
+});

@@ -53,7 +53,7 @@ def test_jobs_are_done_retried_and_survive_a_killed_worker(ask, valkey, committe
     with pool(committed):
         system.wait(lambda: valkey.get("after") == b"1")
         time.sleep(1)
-        clock.retry()
+        clock.retries().enqueue_scheduled_jobs()
         system.wait(lambda: valkey.get("retried") == b"2")
 
     assert valkey.get("killed") == b"1"  # its row is found by a sweep, not by the queue

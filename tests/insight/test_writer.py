@@ -115,6 +115,24 @@ def test_a_growing_segment_is_not_forgotten(mine, writer, tmp_path):
     assert len(spool.segments(tmp_path)) == 1
 
 
+def test_a_click_that_comes_while_its_process_ends_is_not_forgotten(
+    mine, writer, tmp_path, monkeypatch
+):
+    mine.append(click(1))
+    is_over = spool.is_over
+
+    def last_words(segment):
+        mine.append(click(2))
+        mine.close()
+        return is_over(segment)
+
+    with monkeypatch.context() as ending:
+        ending.setattr(spool, "is_over", last_words)
+        step = service.write_some(spool.segments(tmp_path)[0])
+
+    assert (step.over, stored()) == (True, [1, 2])
+
+
 def test_big_segments_are_read_in_stretches(mine, tmp_path):
     for number in range(50):
         mine.append(click(number))

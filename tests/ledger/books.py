@@ -70,7 +70,7 @@ class Books:
 
 def assert_books_balance() -> None:
     """What holds whatever is booked; `verify` also asks for the rows that caused it."""
-    for name in ("totals", "balanced", "overdrawn", "shapes", "seals"):
+    for name in ("totals", "balanced", "overdrawn", "seals"):
         assert verify.check(name) == []
 
 

@@ -5,6 +5,9 @@ from datetime import timedelta
 
 import pyotp
 import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from affiliate import clock as time
 from affiliate.db import db, unit_of_work
@@ -124,11 +127,9 @@ def test_of_eight_at_once_with_one_code_one_gets_through(app, committed, clock):
 
 
 def test_when_valkey_is_gone_no_code_passes(app, monkeypatch):
-    from redis import Redis
-
     user = a_user()
     uri = service.set_up_totp(user)
-    nobody = Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
+    nobody = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
     monkeypatch.setitem(app.extensions, "redis", nobody)
 
     with pytest.raises(service.SecondFactorUnavailable):

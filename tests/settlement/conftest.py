@@ -1,8 +1,10 @@
 """Who takes part in a settlement: a payer, a payee with an account, a maker and a checker."""
 
 import pytest
+import sqlalchemy as sa
 
-from affiliate.db import unit_of_work
+from affiliate.db import db, unit_of_work
+from affiliate.ledger.models import Transfer
 from affiliate.ledger.verify import verify
 from affiliate.people.models import Role
 from tests.factories.people import a_merchant, a_promoter, a_user
@@ -11,11 +13,12 @@ from tests.factories.settlement import an_account, with_totp
 
 @pytest.fixture(autouse=True)
 def clean_books(request, database):
-    """Whatever a test did, the books prove themselves afterwards."""
+    """Whatever money a test moved, the books prove themselves afterwards."""
     if "committed" in request.fixturenames:
         request.getfixturevalue("committed")
     yield
-    assert verify().breaches == []
+    if db.session.scalar(sa.select(Transfer.id).limit(1)):
+        assert verify().breaches == []
 
 
 @pytest.fixture

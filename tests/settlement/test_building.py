@@ -15,7 +15,6 @@ from affiliate.money import LARGEST
 from affiliate.payouts.models import Payout
 from affiliate.people.models import User
 from affiliate.settlement import queries, runs, service
-from affiliate.settlement.models import Settlement
 from affiliate.settlement.service import building
 from tests.factories.people import a_merchant, a_promoter
 from tests.factories.settlement import (
@@ -216,12 +215,13 @@ def test_a_service_user_makes_none(merchant):
     with pytest.raises(Forbidden):
         service.create(merchant.id, through=THROUGH, by=robot.id)
 
-    with pytest.raises(DBAPIError, match="service user"), db.session.begin_nested():
-        row = Settlement(
-            merchant_id=merchant.id, through=THROUGH, state="building", created_by=robot.id
-        )
-        db.session.add(row)
-        db.session.flush()
+    assert "service user" in refused(
+        """INSERT INTO settlements (merchant_id, through, currencies, state, created_by,
+                                    payees_done, worked_at, totals, version, created_at)
+           VALUES (:m, now(), '{}', 'building', :robot, 0, now(), '{}', 1, now())""",
+        m=merchant.id,
+        robot=robot.id,
+    )
 
 
 def test_the_bell_rings_after_the_commit(merchant, maker, rung):
@@ -270,19 +270,18 @@ def die(*_, **__):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"),
+    ("module", "name", "chunks_before"),
     [
-        (building.payouts, "count_payees"),
-        (building.payouts, "draft"),
-        (building, "_write_the_rest"),
-        (building.payouts, "reserve"),
-        (building, "_finish"),
-        (building.payouts, "move_all"),
-        (building, "add_up"),
-        (building.commissions, "release"),
+        (building.commissions, "release", 0),
+        (building.payouts, "count_payees", 0),
+        (building.payouts, "draft", 1),
+        (building, "_write_the_rest", 0),
+        (building.payouts, "reserve", 2),
+        (building, "_finish", 0),
+        (building.payouts, "move_all", 0),
+        (building, "add_up", 0),
     ],
 )
-@pytest.mark.parametrize("chunks_before", [0, 2])
 def test_a_build_killed_anywhere_goes_on_and_pays_once(
     merchant, maker, monkeypatch, module, name, chunks_before
 ):
@@ -421,7 +420,7 @@ def test_a_line_lives_as_long_as_its_payout_and_is_never_changed(merchant, promo
 
 def test_amount_account_and_reference_of_a_payout_stay(merchant, promoter, maker):
     an_entry(merchant, promoter, 1000)
-    (payout,) = payouts_of(a_settlement(merchant, maker))
+    a_settlement(merchant, maker)
     other = an_account(promoter)
 
     for change in ("gross = 1, net = 1", f"account_id = {other.id}", "reference = 'TK0'",

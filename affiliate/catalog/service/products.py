@@ -99,7 +99,7 @@ def _columns(facts: ProductFacts) -> dict[str, Any]:
     return {
         "title": facts.title,
         "url": rules.web_address(facts.url),
-        "image_url": rules.web_address(facts.image_url) if facts.image_url else None,
+        "image_url": rules.picture_address(facts.image_url) if facts.image_url else None,
         "price": facts.price,
         "category": facts.category,
         "stock": facts.stock,
@@ -131,7 +131,7 @@ def _url_faults(shop: Shop, facts: ProductFacts, at: str) -> list[FieldError]:
         faults.append(FieldError(f"{at}/url", "bad_url", str(error)))
     try:
         if facts.image_url:
-            rules.web_address(facts.image_url)
+            rules.picture_address(facts.image_url)
     except rules.BadAddress as error:
         faults.append(FieldError(f"{at}/image_url", "bad_url", str(error)))
     return faults

@@ -1,6 +1,6 @@
 """The `standard` platform: our own format, signed as in Standard Webhooks.
 
-For shops of one's own and for platforms without a connector. Format: docs/api.md, "standard".
+For shops of one's own and for platforms without a connector. Format: docs/shops.md.
 Signature: https://github.com/standard-webhooks/standard-webhooks, checked against its vector.
 """
 

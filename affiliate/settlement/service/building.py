@@ -15,6 +15,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import invalid
+from affiliate.money import EXPONENTS
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import State as PayoutState
 from affiliate.payouts.service import drafts
@@ -38,6 +39,9 @@ def create(
     now = clock.now()
     if through > now and not current_app.config["SETTINGS"].allow_future:
         raise invalid("/through", "in_the_future", "A settlement cannot run through the future.")
+    for currency in currencies:
+        if currency not in EXPONENTS:
+            raise invalid("/currencies", "unknown_currency", f"{currency} is no ISO 4217 currency.")
     settlement = Settlement(
         merchant_id=merchant_id,
         through=through,

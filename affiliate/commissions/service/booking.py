@@ -1,7 +1,6 @@
 """Booking what orders pay: targets against the sums of entries, and a transfer for each difference.
 
-The only code that writes commissions and entries. Lock order: the orders' keys (taken by the
-caller) → commissions → accounts (inside `ledger.post`).
+Lock order: the orders' keys (taken by the caller) → commissions → accounts (inside `ledger.post`).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,24 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate import clock
 from affiliate.attribution import service as attribution
-from affiliate.attribution.rules import Span, moment
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.commissions.rules import Share, Upline, Worth
+from affiliate.commissions.rules import Share, Worth
+from affiliate.commissions.service.freezing import freeze
 from affiliate.db import db, table
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.money import share
 from affiliate.orders.queries import Stored
-from affiliate.people import queries as people
-from affiliate.people.models import Merchant
-from affiliate.programs import queries as programs
-from affiliate.programs.models import Terms
-
-PLATFORM = ("platform_fee", "platform", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +78,7 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> None:
         if any(each.released for each in commissions.values())
     }
     credited = attribution.choose(merchant_id, orders, settled=settled)
-    estimates = _freeze(merchant_id, orders, credited)
+    estimates = freeze(merchant_id, orders, credited)
 
     batch = _Batch(merchant_id)
     traces: dict[int, Any] = {}
@@ -98,95 +90,6 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> None:
         credited[order_id].frozen = None
     attribution.write(merchant_id, list(credited.values()), traces)
     batch.write()
-
-
-# --- frozen terms ----------------------------------------------------------------------------
-
-
-def _freeze(merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credit]) -> list[int]:
-    """Terms and upline as of paid_at, kept from the first accrual on.
-
-    Returns the orders that are not paid yet: they are estimated by the terms at their creation,
-    and nothing of it is to be kept.
-    """
-    fresh = [
-        (order, credit)
-        for order in orders
-        if (credit := credited[order.id]).program_id is not None and credit.frozen is None
-    ]
-    if not fresh:
-        return []
-    versions = programs.terms_of({(merchant_id, credit.program_id or 0) for _, credit in fresh})
-    merchant = db.session.get_one(Merchant, merchant_id)
-    terms = {
-        order.id: programs.as_of(
-            versions[merchant_id, credit.program_id or 0], _moment(order, credit)
-        )
-        for order, credit in fresh
-    }
-    deepest = max(len(each.tiers_ppm) for each in terms.values())
-    uplines = _uplines(merchant_id, fresh) if deepest else {}
-    for order, credit in fresh:
-        credit.frozen = _frozen(credit, terms[order.id], uplines.get(order.id, []), merchant)
-    return [order.id for order, _ in fresh if order.facts.paid_at is None]
-
-
-def _moment(order: Stored, credit: Credit) -> datetime:
-    at = order.facts.paid_at or order.facts.placed_at
-    assert at, "a stub has no winner"
-    return moment(at, credit.touched_at)
-
-
-def _uplines(merchant_id: int, wanted: Sequence[tuple[Stored, Credit]]) -> dict[int, list[Upline]]:
-    """Each order's upline as of its payment, and who of them is active.
-
-    Compressing needs to look past inactive people, so the whole way up is read.
-    """
-    asked = {
-        order.id: (credit.promoter_id or 0, _moment(order, credit)) for order, credit in wanted
-    }
-    paths = people.uplines(set(asked.values()), levels=64)
-    above = {(person, at) for (_, at), path in paths.items() for person in path}
-    stopped = people.suspended(above)
-    programs_of = {credit.program_id or 0 for _, credit in wanted}
-    members = programs.memberships(
-        {(merchant_id, program_id, person) for program_id in programs_of for person, _ in above}
-    )
-
-    def active(person: int, program_id: int, at: datetime) -> bool:
-        member = members.get((merchant_id, program_id, person))
-        if member is None or member.active_from is None or (person, at) in stopped:
-            return False
-        return Span(member.active_from, member.active_until).covers(at)
-
-    found = {}
-    for order, credit in wanted:
-        who, at = asked[order.id]
-        path = paths.get((who, at), [])
-        found[order.id] = [Upline(each, active(each, credit.program_id or 0, at)) for each in path]
-    return found
-
-
-def _frozen(
-    credit: Credit, terms: Terms, uplines: Sequence[Upline], merchant: Merchant
-) -> dict[str, Any]:
-    role = "rebate" if credit.refusal == "rebate" else "direct"
-    shares = [Share(role, "promoter", credit.promoter_id or 0, terms.default_rate_ppm)]
-    shares += rules.tier_shares(uplines, terms.tiers_ppm, inactive_upline=terms.inactive_upline)
-    if merchant.platform_fee_ppm:
-        shares.append(Share(*PLATFORM, merchant.platform_fee_ppm))
-    return {
-        "terms_id": terms.id,
-        "base": terms.base,
-        "max_total_ppm": terms.max_total_ppm,
-        "hold_days": terms.hold_days,
-        "hold_fallback_days": terms.hold_fallback_days,
-        "shares": [[each.role, each.payee_kind, each.payee_id, each.ppm] for each in shares],
-        "inactive": [each.promoter_id for each in uplines if not each.active],
-    }
-
-
-# --- targets ---------------------------------------------------------------------------------
 
 
 def _targets(order: Stored, credit: Credit) -> tuple[list[Target], list[Any]]:
@@ -232,9 +135,6 @@ def _of_line(
         Target(line_id, each, credit.promoter_id or 0, worth.base, amount)
         for each, amount in zip(shares, amounts, strict=True)
     ]
-
-
-# --- what is stored --------------------------------------------------------------------------
 
 
 def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, Known]]:
@@ -457,72 +357,3 @@ def _posting(row: dict[str, Any]) -> Posting:
     if row["state"] == State.PENDING:
         return Posting(Code.REVERSE, cause, ledger.pending(*payee), owed, -amount)
     return Posting(Code.REVERSE_AVAILABLE, cause, ledger.available(*payee), owed, -amount)
-
-
-# --- release ---------------------------------------------------------------------------------
-
-
-def release(merchant_id: int, through: datetime, limit: int = 5000) -> int:
-    """Release what is due: pending entries, not on hold, whose hold ended by `through`.
-
-    Takes up to `limit` entries in one go and returns how many; call it until it returns 0. Two at
-    once share the work. The commissions are locked first, so a refund of the same order waits.
-    """
-    due = (
-        sa.select(Entry.commission_id)
-        .where(
-            Entry.merchant_id == merchant_id,
-            Entry.state == State.PENDING,
-            Entry.on_hold.is_(None),
-            Entry.hold_until <= through,
-        )
-        .order_by(Entry.hold_until, Entry.commission_id)
-        .limit(limit)
-    )
-    locked = db.session.scalars(
-        sa.select(Commission.id)
-        .where(Commission.merchant_id == merchant_id, Commission.id.in_(due))
-        .order_by(Commission.id)
-        .with_for_update(key_share=True, skip_locked=True)
-    ).all()
-    if not locked:
-        return 0
-    released = db.session.execute(
-        sa.update(Entry)
-        .where(
-            Entry.merchant_id == merchant_id,
-            Entry.commission_id.in_(locked),
-            Entry.state == State.PENDING,
-            Entry.on_hold.is_(None),
-            Entry.hold_until <= through,
-        )
-        .values(state=State.AVAILABLE, released_at=clock.now())
-        .returning(Entry.id, Entry.payee_kind, Entry.payee_id, Entry.currency, Entry.amount)
-    ).all()
-    ledger.post([_release_posting(merchant_id, *row) for row in released])
-    return len(released)
-
-
-def _release_posting(
-    merchant_id: int, entry_id: int, payee_kind: str, payee_id: int, currency: str, amount: int
-) -> Posting:
-    payee = (merchant_id, payee_kind, payee_id, currency)
-    held, free = ledger.pending(*payee), ledger.available(*payee)
-    if amount > 0:
-        return Posting(Code.RELEASE, f"entry:{entry_id}", held, free, amount)
-    return Posting(Code.UNRELEASE, f"entry:{entry_id}", free, held, -amount)
-
-
-def move_entries(
-    merchant_id: int, entry_ids: Collection[int] | Any, source: State, target: State
-) -> int:
-    """Move entries along their states for a payout; returns how many were in `source`.
-
-    `entry_ids` may be a subquery. The transfers of a payout are the payout's own.
-    """
-    moved = db.session.execute(
-        sa.update(Entry)
-        .where(Entry.merchant_id == merchant_id, Entry.id.in_(entry_ids), Entry.state == source)
-        .values(state=target)
-    )
-    return moved.rowcount  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,157 @@
+"""A merchant with one of everything, and requests made up from the OpenAPI document."""
+
+import re
+from collections import defaultdict
+from random import Random
+
+import schemathesis
+
+from affiliate import clock, ids
+from affiliate.db import db
+from affiliate.intake.models import Event
+from affiliate.people import queries
+from affiliate.people.models import Role
+from affiliate.settlement import service as settlement
+from tests.factories.catalog import a_product, a_shop
+from tests.factories.links import a_link
+from tests.factories.people import a_key, a_merchant, a_user
+from tests.factories.programs import a_program
+from tests.factories.settlement import (
+    a_settlement,
+    an_account,
+    an_entry,
+    approved,
+    executed,
+    with_totp,
+)
+
+PUBLIC_ID = re.compile(r"[a-z]{3}_[0-9A-Za-z]{8,64}")
+# What a pattern does not tell: of such texts most would be refused at the first look.
+SENSIBLE = {
+    "currency": "BRL",
+    "country": "BR",
+    "timezone": "America/Sao_Paulo",
+    "email": "ana@example.com",
+    "phone": "+5511987654321",
+    "locale": "pt-BR",
+    "url": "https://shop.example.com/p/1",
+    "through": "2026-11-01",
+}
+
+
+class House:
+    """A merchant, its promoter, and a row of every kind between them."""
+
+    def __init__(self, domain: str) -> None:
+        self.merchant = a_merchant()
+        shop = a_shop(self.merchant, domain=domain)
+        link = a_link(a_program(self.merchant), product=a_product(shop))
+        self.promoter = queries.promoter(link.promoter_id)
+        an_account(self.promoter)
+        self.maker = a_user(Role.FINANCE_MAKER)
+        self.checker = with_totp(a_user(Role.FINANCE_CHECKER))
+        an_entry(self.merchant, self.promoter, 5000)
+        paid = a_settlement(self.merchant, self.maker)
+        executed(approved(paid, self.checker), self.maker)
+        an_entry(self.merchant, self.promoter, 3000)
+        a_settlement(self.merchant, self.maker)
+        self._pay_in_and_webhook(shop)
+        db.session.flush()
+
+    def _pay_in_and_webhook(self, shop) -> None:
+        settlement.pay_in(
+            self.merchant.id, amount=100, currency="BRL", reference=shop.domain, by=self.maker.id
+        )
+        db.session.add(
+            Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",
+                  topic="order.updated", received_at=clock.now(), state="quarantined",
+                  error={"code": "missing", "pointer": "/data/id", "message": "Missing"})
+        )  # fmt: skip
+
+
+class Dice:
+    """Fills made-up requests with ids of rows that exist; the same ones in every run."""
+
+    def __init__(self, *, untouchable: set[str] = frozenset(), leave: float = 0.1) -> None:
+        self.random = Random(20261123)
+        self.ids: dict[str, list[str]] = defaultdict(list)
+        self._untouchable = untouchable
+        self._leave = leave
+
+    def learn(self, text: str) -> None:
+        for public_id in PUBLIC_ID.findall(text):
+            known = self.ids[public_id[:3]]
+            if public_id[:3] in ids.PREFIXES and public_id not in {*known, *self._untouchable}:
+                known.append(public_id)
+
+    def real(self, value: object, name: str = "") -> object:
+        """The same with ids of rows that exist and sensible texts, mostly."""
+        if isinstance(value, dict):
+            return {inner: self.real(each, inner) for inner, each in value.items()}
+        if isinstance(value, list):
+            return [self.real(each) for each in value]
+        if isinstance(value, float) and value.is_integer():
+            return int(value)  # 1.0 is an integer to JSON Schema, and refused by us
+        if not isinstance(value, str) or self.random.random() < self._leave:
+            return value
+        if PUBLIC_ID.fullmatch(value):
+            return self.random.choice(self.ids.get(value[:3]) or [value])
+        if name == "domain":
+            return f"shop{self.random.randrange(10**6)}.example.com"
+        return SENSIBLE.get(name, value.replace("\x00", ""))
+
+    def fill(self, case: schemathesis.Case) -> None:
+        case.path_parameters = self.real(dict(case.path_parameters))
+        case.query = self.real(dict(case.query or {}))
+        case.body = self.real(case.body)
+        if "If-Match" in case.headers and self.random.random() >= self._leave:
+            case.headers["If-Match"] = "*"
+
+
+def schema_of(app, key):
+    """The API's schema; each request comes with the key that `key()` gives at that moment.
+
+    It is put in here because schemathesis likes to leave it out, and each request has an app
+    context of its own, as under the web server.
+    """
+
+    def fresh(environ, start_response):
+        environ["HTTP_AUTHORIZATION"] = f"Bearer {key()}"
+        with app.app_context():
+            return app.wsgi_app(environ, start_response)
+
+    return schemathesis.openapi.from_wsgi("/api/openapi.json", fresh)
+
+
+def operations(schema):
+    """Those that make first, those that destroy last."""
+    order = ("post", "get", "put", "patch", "delete")
+    found = [operation.ok() for operation in schema.get_all_operations()]
+    return sorted(found, key=lambda each: (order.index(each.method.lower()), len(each.path)))
+
+
+def learn_from_lists(schema, dice: Dice) -> None:
+    """What there is to begin with; twice, as some lists are inside what others show."""
+    for _ in range(2):
+        for operation in operations(schema):
+            if operation.method == "get" and not operation.path.endswith("}"):
+                path = {each.name: each.definition["schema"] for each in operation.path_parameters}
+                filled = {name: _known(dice, shape) for name, shape in path.items()}
+                if all(filled.values()):
+                    dice.learn(operation.Case(path_parameters=filled).call().text)
+
+
+def _known(dice: Dice, shape: dict[str, str]) -> str | None:
+    prefix = shape.get("pattern", "^???")[1:4]
+    return next(iter(dice.ids.get(prefix, [])), None)
+
+
+def keys_of_all_kinds(house: House) -> list[str]:
+    operator = a_key(Role.OPERATOR, user=a_user(Role.OPERATOR))
+    return [
+        *[operator] * 12,
+        a_key(),
+        a_key(Role.FINANCE_CHECKER, user=house.checker),
+        a_key(Role.PROMOTER, promoter=house.promoter),
+        a_key(Role.MERCHANT_OWNER, merchant=house.merchant),
+    ]
