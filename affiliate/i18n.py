@@ -69,8 +69,8 @@ def _catalogue(name: str) -> Translations:
 
 
 def init_app(app: Flask) -> None:
-    babel = Babel()  # type: ignore[no-untyped-call]
-    babel.init_app(  # type: ignore[no-untyped-call]
+    babel = Babel()
+    babel.init_app(
         app, default_locale=DEFAULT, locale_selector=lambda: LOCALES[language()]
     )
     babel.domain_instance = Catalogues()  # type: ignore[no-untyped-call]

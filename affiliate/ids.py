@@ -33,7 +33,8 @@ def encode(prefix: str, *keys: int) -> str:
 def decode(prefix: str, text: str) -> tuple[int, ...]:
     """The keys behind a public id; NotFound for anything we did not make."""
     head, _, tail = text.partition("_")
-    keys = _hashids(current_app.config["ID_SALT"]).decode(tail) if head == prefix else ()
+    hashids = _hashids(current_app.config["ID_SALT"])
+    keys: tuple[int, ...] = hashids.decode(tail) if head == prefix else ()
     if len(keys) != PREFIXES[prefix] or any(key >= 1 << 63 for key in keys):
         raise NotFound(f"There is no {prefix}_… with this id.")
     return tuple(keys)

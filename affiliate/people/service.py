@@ -153,9 +153,9 @@ def use_link(secret: str, password: str) -> User:
     return user
 
 
-def set_up_totp(user: User) -> str:
+def set_up_totp(user: User, secret: str | None = None) -> str:
     """A new second factor, replacing any before it; the otpauth URI is shown once."""
-    secret = pyotp.random_base32()
+    secret = secret or pyotp.random_base32()
     user.totp_secret = security.seal(secret.encode(), place=TOTP_PLACE)
     user.totp_last_step = 0
     db.session.flush()

@@ -7,7 +7,7 @@ from random import Random
 import schemathesis
 
 from affiliate import clock, ids
-from affiliate.db import db
+from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.people import queries
 from affiliate.people.models import Role
@@ -43,6 +43,16 @@ class House:
     """A merchant, its promoter, and a row of every kind between them."""
 
     def __init__(self, domain: str) -> None:
+        with unit_of_work():
+            self._found(domain)
+            an_entry(self.merchant, self.promoter, 5000)
+        paid = a_settlement(self.merchant, self.maker)
+        executed(approved(paid, self.checker), self.maker)
+        with unit_of_work():
+            an_entry(self.merchant, self.promoter, 3000)
+        a_settlement(self.merchant, self.maker)
+
+    def _found(self, domain: str) -> None:
         self.merchant = a_merchant()
         shop = a_shop(self.merchant, domain=domain)
         link = a_link(a_program(self.merchant), product=a_product(shop))
@@ -50,17 +60,8 @@ class House:
         an_account(self.promoter)
         self.maker = a_user(Role.FINANCE_MAKER)
         self.checker = with_totp(a_user(Role.FINANCE_CHECKER))
-        an_entry(self.merchant, self.promoter, 5000)
-        paid = a_settlement(self.merchant, self.maker)
-        executed(approved(paid, self.checker), self.maker)
-        an_entry(self.merchant, self.promoter, 3000)
-        a_settlement(self.merchant, self.maker)
-        self._pay_in_and_webhook(shop)
-        db.session.flush()
-
-    def _pay_in_and_webhook(self, shop) -> None:
-        settlement.pay_in(
-            self.merchant.id, amount=100, currency="BRL", reference=shop.domain, by=self.maker.id
+        settlement.record_pay_in(
+            self.merchant.id, amount=100, currency="BRL", reference=domain, by=self.maker.id
         )
         db.session.add(
             Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",

@@ -163,4 +163,3 @@ def test_on_a_narrow_screen_the_side_opens_and_closes_as_a_link(visit):
     page.get_by_role("link", name="Close menu").click()
 
     expect(orders).not_to_be_visible()
-

@@ -1,4 +1,4 @@
-"""From a shop's webhook to entries and transfers, on the real database: every way an order can go."""
+"""From a shop's webhook to entries and transfers on the real database: all ways an order can go."""
 
 from datetime import timedelta
 from itertools import permutations
@@ -11,8 +11,8 @@ from affiliate.attribution.models import Attribution
 from affiliate.commissions import service
 from affiliate.commissions.models import Commission, Entry
 from affiliate.db import db, unit_of_work
-from affiliate.ledger.verify import verify
 from affiliate.intake import service as intake
+from affiliate.ledger.verify import verify
 from affiliate.links import token
 from affiliate.people import service as people
 from tests.factories.catalog import a_shop

@@ -150,7 +150,7 @@ def test_a_signed_body_that_is_no_json_is_kept_and_put_aside(client, shop, body)
 
 
 def test_unicode_of_every_kind_arrives_as_it_was(client, shop):
-    title = "夏のドレス 👗 ‮عربي‬ z̷̢͕"
+    title = "夏のドレス 👗 \u202e\u0639\u0631\u0628\u064a z\u0337\u0322"
     deliver(client, shop, an_order(number="#№1", lines=[a_line(title=title)]))
 
     assert db.session.scalar(sa.text("SELECT title FROM order_lines")) == title

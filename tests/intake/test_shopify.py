@@ -1,4 +1,4 @@
-"""Shopify's own sample bodies, read to facts: what they say, and where they contradict themselves."""
+"""Shopify's own sample bodies, read to facts, also where they contradict themselves."""
 
 import json
 from datetime import UTC, datetime

@@ -27,7 +27,7 @@ def sample(name):
 
 
 def an_order(tk):
-    """Shopify's own documentation order (three lines of 199.00, 10.00 off, tax on top), of today."""
+    """The order of Shopify's documentation, of today: 3 × 199.00, 10.00 off, tax on top."""
     now = datetime.now(UTC).isoformat()
     order = sample("order.rest-2026-07.partially-refunded")
     return order | {

@@ -56,7 +56,7 @@ def test_an_overdraft_names_account_and_amounts_and_keeps_nothing():
     batch = [books.posting("accrue", "entry:2", 50), books.posting("reserve", "payout:1", 101)]
 
     with pytest.raises(
-        Overdrawn, match="available account of promoter 1 .* has 100 BRL, not .*101"
+        Overdrawn, match=r"available account of promoter 1 .* has 100 BRL, not .*101"
     ):
         service.post(batch)
 
