@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: up install test test-long lint lock clean
+.PHONY: up install test test-long lint lock clean assets translations screens
 
 up: .venv/run.stamp
 	@exec $(BIN)/affiliate up $(if $(PORT),--port $(PORT))
@@ -32,6 +32,25 @@ COMPILE = $(or $(UV),$(BIN)/uv) pip compile pyproject.toml --quiet --universal \
 lock:
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --extra test --constraint requirements.lock --output-file requirements-test.lock
+
+# static/dist and the icons, from frontend/. The only target that needs Node (20 or later).
+assets:
+	npm ci --prefix frontend
+	node frontend/build.mjs
+
+# New strings into the catalogues, old ones out; then translate what is empty in the .po files.
+BABEL = $(BIN)/pybabel --quiet
+translations: .venv/run.stamp
+	@mkdir -p var
+	$(BABEL) extract --mapping babel.cfg --keywords "_n:1,2" --keywords "_p:1c,2" \
+	  --ignore-dirs ".* node_modules var" --no-location --sort-output --add-comments NOTE \
+	  --output-file var/messages.pot .
+	$(BABEL) update --input-file var/messages.pot --output-dir affiliate/translations \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+
+# Pictures of the main pages in var/screens, to be looked at.
+screens: .venv/test.stamp
+	$(BIN)/pytest --quiet tests/browser/screens.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -6,11 +6,11 @@ its content, so a file under one name never changes.
 
 import gzip
 import json
+import mimetypes
 from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask, Response, current_app, request, send_from_directory, url_for
-from werkzeug.exceptions import NotFound
 
 FOLDER = "dist"
 FOREVER = "public, max-age=31536000, immutable"
@@ -35,24 +35,18 @@ def _static(filename: str) -> Response:
     assert current_app.static_folder
     if folder != FOLDER or name not in current_app.extensions["assets"].values():
         return send_from_directory(current_app.static_folder, filename)
+    packed = name.endswith(WORTH_PACKING) and request.accept_encodings["gzip"] > 0
     path = Path(current_app.static_folder) / FOLDER / name
-    if name.endswith(WORTH_PACKING) and request.accept_encodings["gzip"] > 0:
-        response = Response(_packed(path), mimetype=_type(name))
+    response = Response(_content(path, packed), mimetype=mimetypes.guess_type(name)[0])
+    if packed:
         response.headers["Content-Encoding"] = "gzip"
-    else:
-        response = send_from_directory(path.parent, name)
     response.headers["Cache-Control"] = FOREVER
     response.vary.add("Accept-Encoding")
     return response
 
 
-@lru_cache(maxsize=64)
-def _packed(path: Path) -> bytes:
-    if not path.is_file():
-        raise NotFound
-    return gzip.compress(path.read_bytes(), 9, mtime=0)
-
-
-def _type(name: str) -> str:
-    types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-    return types[Path(name).suffix]
+@lru_cache(maxsize=128)
+def _content(path: Path, packed: bool) -> bytes:
+    """Read once for each process: there are few, they are small, and they do not change."""
+    content = path.read_bytes()
+    return gzip.compress(content, 9, mtime=0) if packed else content

@@ -4,6 +4,7 @@ Money is written as number and ISO code, so that pesos of four countries in one 
 mistaken; digits come from ISO 4217. `price` has the local symbol, for goods in one currency.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
@@ -21,6 +22,7 @@ from affiliate.i18n import _
 from affiliate.money import PPM, BadAmount, Money, exponent, minor
 
 NBSP = "\N{NO-BREAK SPACE}"
+PLAIN_NUMBER = re.compile(r"[+-]?[\d.,]{1,40}")
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -135,6 +137,8 @@ def typed_ppm(text: str) -> int:
 def _typed(text: str) -> Decimal:
     plain = unicodedata.normalize("NFKC", text).strip().replace(NBSP, "").replace(" ", "")
     try:
+        if not PLAIN_NUMBER.fullmatch(plain):
+            raise numbers.NumberFormatError("not digits and separators")
         return numbers.parse_decimal(plain, locale=i18n.locale(), strict=True)
     except numbers.NumberFormatError as error:
         example = numbers.format_decimal(Decimal("1234.5"), locale=i18n.locale())

@@ -34,6 +34,8 @@ class Job(StrEnum):
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
     SEAL_LEDGER = "workers.ledger.seal"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
+    TELL = "workers.notices.tell"
+    FORGET_LETTERS = "workers.notices.forget_letters"
 
 
 QUEUE_OF = {
@@ -47,6 +49,8 @@ QUEUE_OF = {
     Job.SWEEP_SETTLEMENTS: "money",
     Job.SEAL_LEDGER: "default",
     Job.MAKE_PARTITIONS: "default",
+    Job.TELL: "default",
+    Job.FORGET_LETTERS: "slow",
 }
 
 

@@ -1,5 +1,6 @@
 """Every table there is, so that migrations see them all."""
 
+from affiliate import events
 from affiliate.api import models as api
 from affiliate.attribution import models as attribution
 from affiliate.catalog import models as catalog
@@ -7,6 +8,7 @@ from affiliate.commissions import models as commissions
 from affiliate.intake import models as intake
 from affiliate.ledger import models as ledger
 from affiliate.links import models as links
+from affiliate.notices import models as notices
 from affiliate.orders import models as orders
 from affiliate.payouts import models as payouts
 from affiliate.people import models as people
@@ -14,6 +16,6 @@ from affiliate.programs import models as programs
 from affiliate.settlement import models as settlement
 
 __all__ = [
-    "api", "attribution", "catalog", "commissions", "intake", "ledger",
-    "links", "orders", "payouts", "people", "programs", "settlement",
+    "api", "attribution", "catalog", "commissions", "events", "intake", "ledger",
+    "links", "notices", "orders", "payouts", "people", "programs", "settlement",
 ]  # fmt: skip

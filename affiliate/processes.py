@@ -101,7 +101,7 @@ def kill(known: str) -> None:
 
 def _watch(parent: int, dies_by: int, command: Sequence[str]) -> int:
     """Stand between parent and child where the kernel cannot: the watcher of macOS."""
-    child = subprocess.Popen(command)  # noqa: S603
+    child = subprocess.Popen(command, close_fds=False)  # noqa: S603
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, lambda number, _: child.send_signal(number))
     while child.poll() is None:

@@ -82,7 +82,7 @@ def start_postgres(
 ) -> subprocess.Popen[bytes]:
     data = folder / "postgres"
     if not data.exists():
-        _initialise(folder, password, durable=durable)
+        _initialise(folder, password, alive, durable=durable)
     ours = (data / "PG_VERSION").read_text().strip()
     theirs = _major()
     if ours != theirs:
@@ -103,7 +103,7 @@ def start_postgres(
         )
 
 
-def _initialise(folder: Path, password: str, *, durable: bool) -> None:
+def _initialise(folder: Path, password: str, alive: int, *, durable: bool) -> None:
     """Made beside its place and then renamed: a kill in between leaves nothing half."""
     new = folder / "postgres.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -120,7 +120,12 @@ def _initialise(folder: Path, password: str, *, durable: bool) -> None:
             *([] if durable else ["--no-sync"]),
         ]  # fmt: skip
         made = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, check=False, **_as_nobody()
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=[alive],
+            **_as_nobody(),
         )
     if made.returncode:
         raise CannotStart(f"PostgreSQL cannot make its folder: {_last_line(made.stderr)}")
@@ -142,6 +147,11 @@ def wait_for_postgres(
                     connection.execute("CREATE DATABASE tuike")
             return
         except psycopg.OperationalError as error:
+            if "authentication failed" in str(error):
+                raise CannotStart(
+                    f"{folder}/secrets.json does not fit {folder}/postgres: restore both from the "
+                    "same backup."
+                ) from error
             _still_starting(child, "PostgreSQL", folder / "log" / "postgres.log", error)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from affiliate import clock, security
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service as shops
-from affiliate.catalog.models import Shop
+from affiliate.catalog.models import Product, Shop
 from affiliate.catalog.service import ProductFacts, VariantFacts
 from affiliate.demo import people as log_ins
 from affiliate.demo import story
@@ -35,6 +35,7 @@ class Spot:
     link_id: int
     person: Person
     channel: int
+    garment: str | None  # None: the shop's front page
     since: datetime
     until: datetime
     reach: float
@@ -45,7 +46,8 @@ class Town:
     now: datetime
     merchant_id: int
     desks: dict[str, User]
-    shops: dict[str, Shop]  # by store
+    shops: dict[str, Shop] = field(default_factory=dict)  # by store
+    products: dict[tuple[str, str], Product] = field(default_factory=dict)  # by store and garment
     programs: dict[str, Program] = field(default_factory=dict)  # by country
     promoters: dict[str, Promoter] = field(default_factory=dict)  # by handle
     spots: list[Spot] = field(default_factory=list)
@@ -81,14 +83,14 @@ def _open(now: datetime) -> Town:
         timezone="Asia/Shanghai",
         minimum_payout=MINIMUM_PAYOUT,
     )
-    connected = {store.key: _connect(merchant.id, store) for store in story.STORES}
-    town = Town(now, merchant.id, log_ins.hire(merchant.id), connected)
+    town = Town(now, merchant.id, log_ins.hire(merchant.id))
+    for store in story.STORES:
+        _connect(town, store)
     cn = programs.create_program(
         merchant.id,
         name=story.PROGRAM_CN,
         offer=Offer(default_rate_ppm=120_000, hold_days=7, self_purchase="rebate"),
-        shop_ids=[connected["cn"].id],
-        fallback_url=f"https://{connected['cn'].domain}/",
+        shop_ids=[town.shops["cn"].id],
     )
     latin = programs.create_program(
         merchant.id,
@@ -100,16 +102,16 @@ def _open(now: datetime) -> Town:
             max_total_ppm=180_000,
             hold_days=7,
         ),
-        shop_ids=[connected["br"].id, connected["mx"].id],
+        shop_ids=[town.shops["br"].id, town.shops["mx"].id],
     )
     town.programs = {"CN": cn, "BR": latin, "MX": latin}
     return town
 
 
-def _connect(merchant_id: int, store: Store) -> Shop:
+def _connect(town: Town, store: Store) -> None:
     secret = {} if store.platform == "standard" else {"webhook_secret": security.new_secret()}
     shop, _ = shops.create_shop(
-        merchant_id,
+        town.merchant_id,
         platform=store.platform,
         domain=store.domain,
         name=store.name,
@@ -117,8 +119,11 @@ def _connect(merchant_id: int, store: Store) -> Shop:
         country=store.country,
         credentials=secret,
     )
-    shops.put_products(shop, [_product(store, each) for each in store.listings])
-    return shop
+    town.shops[store.key] = shop
+    stored = shops.put_products(shop, [_product(store, each) for each in store.listings])
+    for listing in store.listings:
+        found = catalog.product(town.merchant_id, stored.ids[product_key(store, listing)])
+        town.products[store.key, listing.garment] = found
 
 
 def _product(store: Store, listing: Listing) -> ProductFacts:
@@ -164,7 +169,7 @@ def _welcome(rng: random.Random, town: Town, person: Person) -> None:
             person.name,
             email=mail,
             country=person.country,
-            locale=_store(person).locale,
+            locale=store_of(person).locale,
             sponsor_id=sponsor,
         )
         town.promoters[person.handle] = promoter
@@ -182,7 +187,7 @@ def mailbox(name: str) -> str:
     return f"{name}@mail.example"
 
 
-def _store(person: Person) -> Store:
+def store_of(person: Person) -> Store:
     return next(store for store in story.STORES if store.country == person.country)
 
 
@@ -192,7 +197,7 @@ def give_account(rng: random.Random, town: Town, person: Person) -> None:
         town.promoters[person.handle].id,
         rail="file",
         country=person.country,
-        currency=_store(person).currency,
+        currency=store_of(person).currency,
         fields={"account_holder": person.name} | _bank(rng, person.country),
     )
 
@@ -200,12 +205,14 @@ def give_account(rng: random.Random, town: Town, person: Person) -> None:
 def _bank(rng: random.Random, country: str) -> dict[str, str]:
     number = f"{rng.randrange(10**11):011}"
     if country == "CN":
-        return {"bank_name": "示例银行", "bank_code": "999100000016", "account_number": "621700" + number + "02"}  # fmt: skip # noqa: E501
-    if country == "BR":
-        return {"bank_name": "Banco Exemplo", "bank_code": "999", "branch": f"{number[:4]}-1",
-                "account_number": f"{number[4:9]}-{number[10]}", "account_type": "checking"}  # fmt: skip # noqa: E501
-    clabe = "999180" + number
-    return {"bank_name": "Banco Ejemplo", "bank_code": "999", "account_number": clabe + _check(clabe)}  # fmt: skip # noqa: E501
+        where, account = ("示例银行", "999100000016"), f"621700{number}02"
+    elif country == "BR":
+        where, account = ("Banco Exemplo", "999"), f"{number[:8]}-{number[8]}"
+    else:
+        clabe = f"999180{number}"
+        where, account = ("Banco Ejemplo", "999"), clabe + _check(clabe)
+    fields = {"bank_name": where[0], "bank_code": where[1], "account_number": account}
+    return fields | ({"branch": f"{number[7:]}-1", "account_type": "checking"} if country == "BR" else {})
 
 
 def _check(clabe: str) -> str:
@@ -216,20 +223,17 @@ def _check(clabe: str) -> str:
 
 def _share(rng: random.Random, town: Town, person: Person) -> None:
     """A link to the front page, and some to garments, each in a channel of its own."""
-    store = _store(person)
-    shop = town.shops[store.key]
-    stocked = catalog.products_by_external_ids
-    until = town.now
-    if person.handle == story.SUSPENDED[0]:
-        until = town.day(story.SUSPENDED[1])
+    store = store_of(person)
+    stopped = person.handle == story.SUSPENDED[0]
+    until = town.day(story.SUSPENDED[1]) if stopped else town.now
     for channel in range(3 if person.reach > 3 else 2):
-        listing = rng.choice(store.listings) if channel else None
+        garment = rng.choice(store.listings).garment if channel else None
         link = links.create_link(
             town.programs[person.country],
             town.promoters[person.handle].id,
-            product=None,
-            url=f"https://{shop.domain}/",
+            product=town.products[store.key, garment] if garment else None,
+            url=None if garment else f"https://{store.domain}/",
             content=story.CONTENT[person.country][channel],
         )
         reach = person.reach * (0.5 if channel else 1.0) * rng.uniform(0.6, 1.4)
-        town.spots.append(Spot(link.id, person, channel, clock.now(), until, reach))
+        town.spots.append(Spot(link.id, person, channel, garment, clock.now(), until, reach))

@@ -78,7 +78,7 @@ _INSERT = sa.text("""
     ), days AS (
         INSERT INTO link_days (link_id, day, clicks)
         SELECT link_id, (at AT TIME ZONE 'UTC')::date AS day, count(*)
-        FROM click_staging GROUP BY link_id, day ORDER BY link_id, day
+        FROM fresh GROUP BY link_id, day ORDER BY link_id, day
         ON CONFLICT (link_id, day) DO UPDATE SET clicks = link_days.clicks + excluded.clicks
     )
     SELECT count(*) FROM fresh

@@ -236,36 +236,29 @@ PAYOUT_SUMS = """
 """
 
 PAYOUT_LINES = """
-    WITH lines AS (
-      SELECT l.merchant_id, l.entry_id, l.amount, l.live, p.id AS payout_id, p.state, p.currency,
-             p.payee_kind, p.payee_id
-        FROM payout_lines l
-        JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
-    )
-    SELECT format('entry:%s of merchant %s in payout:%s', e.id, e.merchant_id, lines.payout_id)
-             AS row,
-           CASE WHEN lines.amount <> e.amount
-                THEN format('amount %s, in the payout %s', e.amount, lines.amount)
-                WHEN (lines.currency, lines.payee_kind, lines.payee_id)
-                     <> (e.currency, e.payee_kind, e.payee_id)
-                THEN 'the payout is for another payee or currency'
-                ELSE format('is %s, the payout %s', e.state, lines.state) END AS wrong
-      FROM lines JOIN entries e ON e.merchant_id = lines.merchant_id AND e.id = lines.entry_id
-     WHERE lines.amount <> e.amount
-        OR (lines.currency, lines.payee_kind, lines.payee_id)
-           <> (e.currency, e.payee_kind, e.payee_id)
-        OR lines.live AND e.state <> CASE WHEN lines.state = 'paid' THEN 'paid' ELSE 'reserved' END
-"""
-
-OWNED = """
     SELECT format('entry:%s of merchant %s', e.id, e.merchant_id) AS row,
-           format('is %s, but no payout or settlement owns it', e.state) AS wrong
+           CASE WHEN p.id IS NULL
+                THEN format('is %s, but no payout or settlement owns it', e.state)
+                WHEN l.amount <> e.amount
+                THEN format('amount %s, in payout:%s %s', e.amount, p.id, l.amount)
+                WHEN (p.currency, p.payee_kind, p.payee_id)
+                     <> (e.currency, e.payee_kind, e.payee_id)
+                THEN format('payout:%s is for another payee or currency', p.id)
+                ELSE format('is %s, payout:%s %s', e.state, p.id, p.state) END AS wrong
       FROM entries e
       LEFT JOIN payout_lines l
         ON l.merchant_id = e.merchant_id AND l.entry_id = e.id AND l.live
+      LEFT JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
       LEFT JOIN offsets o ON o.merchant_id = e.merchant_id AND o.entry_id = e.id AND o.live
-     WHERE e.state IN ('reserved', 'paid') AND l.entry_id IS NULL AND o.entry_id IS NULL
-       AND e.payee_kind <> 'platform' -- the platform's fee is its own once it is earned
+     WHERE CASE WHEN p.id IS NULL THEN e.state IN ('reserved', 'paid') AND o.entry_id IS NULL
+           ELSE l.amount <> e.amount
+             OR (p.currency, p.payee_kind, p.payee_id) <> (e.currency, e.payee_kind, e.payee_id)
+             OR e.state <> CASE WHEN p.state = 'paid' THEN 'paid' ELSE 'reserved' END END
+    UNION ALL
+    SELECT format('entry:%s of merchant %s', e.id, e.merchant_id),
+           format('amount %s, in payout:%s %s', e.amount, l.payout_id, l.amount)
+      FROM payout_lines l JOIN entries e ON e.merchant_id = l.merchant_id AND e.id = l.entry_id
+     WHERE NOT l.live AND l.amount <> e.amount
 """
 
 RESERVED = """
@@ -377,8 +370,7 @@ CHECKS = {
     "entries": Check("entries equal their transfers", ENTRIES),
     "payouts": Check("payouts equal their transfers", PAYOUTS),
     "payout_sums": Check("payouts equal the sum of their entries", PAYOUT_SUMS),
-    "payout_lines": Check("entries in payouts are as the payouts say", PAYOUT_LINES),
-    "owned": Check("entries on their way out belong to a payout or settlement", OWNED),
+    "payout_lines": Check("entries on their way out are in a payout that says so", PAYOUT_LINES),
     "reserved": Check("what is reserved equals the open payouts", RESERVED),
     "balances": Check("balances of payees equal their entries", BALANCES),
     "pay_ins": Check("pay-ins equal their transfers", PAY_INS),

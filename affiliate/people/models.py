@@ -37,6 +37,8 @@ class User(Stamped, Model):
     timezone: Mapped[str] = mapped_column(default="UTC")
     totp_secret: Mapped[bytes | None]  # sealed
     totp_last_step: Mapped[int] = mapped_column(default=0)  # a code is good once
+    email_confirmed_at: Mapped[datetime | None]
+    terms_accepted_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -96,6 +98,50 @@ class OneTimeLink(Stamped, Model):
     secret_hash: Mapped[bytes] = mapped_column(unique=True)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class Device(Stamped, Model):
+    """A browser that somebody signed in with before: the next time is no news, and guesses made
+    elsewhere do not lock it out.
+    """
+
+    __tablename__ = "devices"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    secret_hash: Mapped[bytes]
+
+    __table_args__ = (sa.UniqueConstraint("user_id", "secret_hash"),)
+
+
+class UserSession(Stamped, Model):
+    """Somebody signed in, in one browser. The cookie has the secret, we its fingerprint."""
+
+    __tablename__ = "user_sessions"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    is_half: Mapped[bool] = mapped_column(default=False)  # password right, second factor to come
+    seen_at: Mapped[datetime]
+    otp_at: Mapped[datetime | None]  # when the second factor was last proven
+    network: Mapped[str | None]  # the address, shortened to its network
+    user_agent: Mapped[str]
+    grant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("role_grants.id"))  # chosen place
+    revoked_at: Mapped[datetime | None]
+
+
+class RecoveryCode(Stamped, Model):
+    """Stands in for the second factor once, when the phone is lost."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    code_hash: Mapped[bytes]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (sa.UniqueConstraint("user_id", "code_hash"),)
 
 
 class PayoutMode(StrEnum):

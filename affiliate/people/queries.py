@@ -12,6 +12,7 @@ from affiliate.db import Model, db
 from affiliate.errors import NotFound
 from affiliate.people.models import (
     ApiKey,
+    Device,
     Grant,
     Merchant,
     OneTimeLink,
@@ -19,6 +20,7 @@ from affiliate.people.models import (
     Role,
     Suspension,
     User,
+    UserSession,
 )
 from affiliate.people.rules import Caller, Held, Scope, normal_email
 
@@ -82,6 +84,25 @@ def grant_of(
             Grant.merchant_id.is_not_distinct_from(merchant_id),
             Grant.promoter_id.is_not_distinct_from(promoter_id),
         )
+    )
+
+
+def device_of(user_id: int, secret: str) -> Device | None:
+    """The device of this user that has this secret in its cookie."""
+    return db.session.scalar(
+        sa.select(Device).filter_by(user_id=user_id, secret_hash=security.fingerprint(secret))
+    )
+
+
+def has_devices(user_id: int) -> bool:
+    found = db.session.scalar(sa.select(Device.id).filter_by(user_id=user_id).limit(1))
+    return found is not None
+
+
+def session_of(secret: str) -> UserSession | None:
+    """The session with this secret, also when it is over."""
+    return db.session.scalar(
+        sa.select(UserSession).filter_by(secret_hash=security.fingerprint(secret))
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
 from types import MappingProxyType
 
 import phonenumbers
@@ -161,6 +162,18 @@ def buyer_phone_hash(phone: str | None, country: str | None = None) -> bytes | N
     """Recognises one number however it is written; None is unknown, which equals nobody."""
     normal = normal_phone(phone, country) if phone else None
     return security.keyed_hash(normal, purpose="buyer") if normal else None
+
+
+def coarse_ip(text: str | None) -> str | None:
+    """An address shortened to its network (/24, /48): enough to recognise home and office by."""
+    try:
+        address = ip_address(text or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    bits = 24 if address.version == 4 else 48
+    return str(ip_network(f"{address}/{bits}", strict=False).network_address)
 
 
 def matching_step(secret: str, code: str, unix_seconds: int) -> int | None:

@@ -9,6 +9,7 @@ import schemathesis
 from affiliate import clock, ids
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
+from affiliate.money import Money
 from affiliate.people import queries
 from affiliate.people.models import Role
 from affiliate.settlement import service as settlement
@@ -61,7 +62,7 @@ class House:
         self.maker = a_user(Role.FINANCE_MAKER)
         self.checker = with_totp(a_user(Role.FINANCE_CHECKER))
         settlement.record_pay_in(
-            self.merchant.id, amount=100, currency="BRL", reference=domain, by=self.maker.id
+            self.merchant.id, Money(100, "BRL"), reference=domain, by=self.maker.id
         )
         db.session.add(
             Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",
@@ -124,22 +125,21 @@ def schema_of(app, key):
     return schemathesis.openapi.from_wsgi("/api/openapi.json", fresh)
 
 
-def operations(schema):
+def operations_of(schema):
     """Those that make first, those that destroy last."""
     order = ("post", "get", "put", "patch", "delete")
     found = [operation.ok() for operation in schema.get_all_operations()]
     return sorted(found, key=lambda each: (order.index(each.method.lower()), len(each.path)))
 
 
-def learn_from_lists(schema, dice: Dice) -> None:
+def learn_from_lists(operations, dice: Dice) -> None:
     """What there is to begin with; twice, as some lists are inside what others show."""
-    for _ in range(2):
-        for operation in operations(schema):
-            if operation.method == "get" and not operation.path.endswith("}"):
-                path = {each.name: each.definition["schema"] for each in operation.path_parameters}
-                filled = {name: _known(dice, shape) for name, shape in path.items()}
-                if all(filled.values()):
-                    dice.learn(operation.Case(path_parameters=filled).call().text)
+    lists = [each for each in operations if each.method == "get" and each.path[-1] != "}"]
+    for operation in [*lists, *lists]:
+        path = {each.name: each.definition["schema"] for each in operation.path_parameters}
+        filled = {name: _known(dice, shape) for name, shape in path.items()}
+        if all(filled.values()):
+            dice.learn(operation.Case(path_parameters=filled).call().text)
 
 
 def _known(dice: Dice, shape: dict[str, str]) -> str | None:

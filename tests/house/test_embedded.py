@@ -127,6 +127,16 @@ def test_lost_secrets_are_said_and_not_replaced(folder):
         pass
 
 
+def test_secrets_of_another_system_are_said(folder):
+    with embedded.run(folder, durable=False, valkey=False):
+        pass
+    keys = json.loads((folder / "secrets.json").read_text())
+    (folder / "secrets.json").write_text(json.dumps(keys | {"postgres": "another"}))
+
+    with pytest.raises(servers.CannotStart, match="does not fit"), embedded.run(folder):
+        pass
+
+
 def test_data_of_another_major_version_is_left_alone(folder):
     embedded._write_secret(
         folder / "secrets.json", json.dumps({"secret_key": "s", "postgres": "p", "valkey": "v"})

@@ -7,12 +7,13 @@ import pytest
 from affiliate import formats, i18n
 from affiliate.formats import NotANumber
 from affiliate.money import Money
+from tests.reading import reading
 
 NBSP = "\N{NO-BREAK SPACE}"
 
 
 def read(app, lang, write, zone=None):
-    with app.test_request_context(f"/?lang={lang}"):
+    with reading(app, lang):
         i18n.person(locale=None, timezone=zone)
         return write().replace(NBSP, " ")
 
@@ -45,7 +46,7 @@ def test_money_has_the_digits_of_iso_and_always_its_currency(app, lang, money, t
         ("pt-BR", Money(2398, "BRL"), "R$ 23,98"),
         ("es-MX", Money(2398, "MXN"), "$23.98"),
         ("es-MX", Money(2398, "ARS"), "23.98 ARS"),
-        ("es-AR", Money(2398, "ARS"), "$ 23,98"),
+        ("es-AR", Money(2398, "ARS"), "$23,98"),
         ("es-AR", Money(2398, "MXN"), "23,98 MXN"),
         ("pt-BR", Money(-2398, "BRL"), "−R$ 23,98"),
     ],
@@ -98,7 +99,7 @@ def test_ago_looks_both_ways(app, clock):
     ],
 )
 def test_an_amount_is_understood_as_its_writer_means_it(app, lang, text, minor):
-    with app.test_request_context(f"/?lang={lang}"):
+    with reading(app, lang):
         assert formats.typed_minor(text, "BRL") == minor
 
 
@@ -115,18 +116,17 @@ def test_an_amount_is_understood_as_its_writer_means_it(app, lang, text, minor):
         ("en", "1e5"),
         ("en", "NaN"),
         ("en", "Infinity"),
-        ("en", "²"),
     ],
 )
 def test_what_could_be_misunderstood_is_refused_with_an_example(app, lang, text):
-    with app.test_request_context(f"/?lang={lang}"), pytest.raises(NotANumber) as refusal:
+    with reading(app, lang), pytest.raises(NotANumber) as refusal:
         formats.typed_minor(text, "BRL")
 
     assert str(refusal.value.message)
 
 
 def test_a_rate_is_between_nothing_and_everything(app):
-    with app.test_request_context("/?lang=pt-BR"):
+    with reading(app, "pt-BR"):
         assert formats.typed_ppm("12,5 %") == 125_000
         assert formats.typed_ppm("100") == 1_000_000
         for wrong in ("101", "-1", "0,00001"):

@@ -5,6 +5,7 @@ from flask import render_template_string
 
 from affiliate import i18n
 from affiliate.i18n import _
+from tests.reading import reading
 
 PAGE = "/-/error/404"
 
@@ -48,7 +49,8 @@ def test_a_language_we_do_not_have_is_ignored_and_not_kept(client, wrong):
 
 
 def test_a_persons_setting_counts_before_the_browser(app):
-    with app.test_request_context("/", headers={"Accept-Language": "en"}):
+    english = {"Accept-Language": "en"}
+    with app.app_context(), app.test_request_context("/", headers=english):
         i18n.person(locale="zh-Hans", timezone="Asia/Shanghai")
 
         assert i18n.language() == "zh-Hans"
@@ -56,7 +58,7 @@ def test_a_persons_setting_counts_before_the_browser(app):
 
 
 def test_a_mail_is_written_in_its_receivers_language_then_the_page_goes_on_in_its_own(app):
-    with app.test_request_context("/?lang=pt-BR"):
+    with reading(app, "pt-BR"):
         assert str(_("Orders")) == "Pedidos"
         with i18n.read_as("zh-Hans"):
             assert str(_("Orders")) == "订单"
@@ -77,7 +79,7 @@ def test_what_one_reader_saw_is_not_kept_for_the_next(app):
         {{ 1234567|number }} {{ 120500|ppm }} {{ entry("pending") }} {{ _("Orders") }}"""
     seen = []
     for lang in ("en", "pt-BR", "en"):
-        with app.test_request_context(f"/?lang={lang}"):
+        with reading(app, lang):
             seen.append(render_template_string(source))
 
     assert "1,234,567 12.05%" in seen[0]
@@ -89,9 +91,9 @@ def test_what_one_reader_saw_is_not_kept_for_the_next(app):
 
 def test_plurals_follow_the_language(app):
     source = "{% import 'components/table.html' as table %}{{ table.foot(1) }} {{ table.foot(5) }}"
-    with app.test_request_context("/?lang=es"):
+    with reading(app, "es"):
         spanish = render_template_string(source)
-    with app.test_request_context("/?lang=zh-Hans"):
+    with reading(app, "zh-Hans"):
         chinese = render_template_string(source)
 
     assert "1 fila<" in spanish

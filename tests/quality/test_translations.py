@@ -1,4 +1,4 @@
-"""No page is half translated: every marked string is in every catalogue, and every string is marked."""
+"""No page is half translated: all words are marked, all that is marked is in every catalogue."""
 
 import re
 from functools import cache
