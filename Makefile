@@ -14,11 +14,11 @@ up: .venv/run.stamp
 install: .venv/run.stamp
 
 test: lint
-	$(BIN)/pytest -n 2 -m "not long"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
 
 # The full counts of kills, generated steps and outages. Takes a while.
 test-long: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check
@@ -35,7 +35,7 @@ lock:
 
 # static/dist and the icons, from frontend/. The only target that needs Node (20 or later).
 assets:
-	npm ci --prefix frontend
+	npm install --no-save --prefix frontend
 	node frontend/build.mjs
 
 # New strings into the catalogues, old ones out; then translate what is empty in the .po files.

@@ -83,9 +83,12 @@ def _dress(app: Flask) -> None:
 
 def _open_doors(app: Flask) -> None:
     from affiliate import api, intake, links
-    from affiliate.consoles import public
+    from affiliate.consoles import account, merchant, public, session
 
     api.init_app(app)
     intake.init_app(app)
     links.init_app(app)
     public.init_app(app)
+    account.init_app(app)
+    app.register_blueprint(merchant.bp)
+    session.init_app(app)  # last: it looks which doors there are

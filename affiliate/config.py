@@ -4,14 +4,15 @@ A secret may also be given as a file: `AFFILIATE_SECRET_KEY_FILE=/run/secrets/ke
 """
 
 import os
+from email.utils import formataddr, parseaddr
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD")
 
 
 class Settings(BaseSettings):
@@ -45,6 +46,21 @@ class Settings(BaseSettings):
     workers: int = Field(2, ge=1, le=64, description="RQ worker processes of `affiliate up`.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(False, description="One JSON object a line instead of readable text.")
+    smtp_host: str | None = Field(
+        None, description="Mail server. Without one, letters are kept in the operator's outbox."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="starttls, tls from the first byte (port 465), or none."
+    )
+    smtp_user: str | None = Field(None, description="Name at the mail server.")
+    smtp_password: SecretStr | None = Field(None, description="Password at the mail server.")
+    smtp_from: str | None = Field(
+        None, description="Sender of letters, for example Tuike <no-reply@example.com>."
+    )
+    terms_url: HttpUrl | None = Field(
+        None, description="Your terms for promoters; shown where they accept them."
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )
@@ -73,6 +89,14 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value()) < 32:
             raise ValueError("needs at least 32 characters")
         return key
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _one_sender(cls, sender: str | None) -> str | None:
+        name, address = parseaddr(sender or "")
+        if sender is not None and ("@" not in address or not sender.isprintable()):
+            raise ValueError("must be one address, for example Tuike <no-reply@example.com>")
+        return formataddr((name, address)) if sender else None
 
     @field_validator("log_level")
     @classmethod

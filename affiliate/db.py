@@ -63,7 +63,10 @@ class Owned(Stamped):
     """
 
     merchant_id: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, sort_order=-2)
-    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), primary_key=True, sort_order=-1)
+    # The sentinel lets many rows be inserted in one statement and yet be told apart by their ids.
+    id: Mapped[int] = mapped_column(
+        sa.BigInteger, sa.Identity(), primary_key=True, sort_order=-1, insert_sentinel=True
+    )
 
     @declared_attr.directive
     def __table_args__(cls) -> Any:  # noqa: N805

@@ -70,9 +70,7 @@ def _catalogue(name: str) -> Translations:
 
 def init_app(app: Flask) -> None:
     babel = Babel()
-    babel.init_app(
-        app, default_locale=DEFAULT, locale_selector=lambda: LOCALES[language()]
-    )
+    babel.init_app(app, default_locale=DEFAULT, locale_selector=lambda: LOCALES[language()])
     babel.domain_instance = Catalogues()  # type: ignore[no-untyped-call]
     app.jinja_env.globals.update(language=language, languages=LANGUAGES)
     app.after_request(_remember)
@@ -102,15 +100,15 @@ def person(*, locale: str | None, timezone: str | None) -> None:
 
 
 @contextmanager
-def read_as(tag: str) -> Iterator[None]:
-    """What is written inside is for a reader of this language: mails, posters."""
-    before = g.get("language")
-    g.language = tag
+def read_as(tag: str, *, timezone: str | None = None) -> Iterator[None]:
+    """What is written inside is for a reader of this language and zone: mails, posters."""
+    before, zone_before = g.get("language"), g.get("person_zone")
+    g.language, g.person_zone = tag, ZoneInfo(timezone) if timezone else None
     try:
         with force_locale(LOCALES[tag]):
             yield
     finally:
-        g.language = before
+        g.language, g.person_zone = before, zone_before
         if before is None:
             g.pop("language")
 

@@ -208,7 +208,7 @@ def _order(
         lines=[_line(line, row.currency) for line in lines],
         refunds=[_refund(refund, row.currency) for refund in refunds],
         attribution=_credit(caller, credit),
-        trace=_trace(caller, row.merchant_id, credit),
+        trace=_trace(caller, row, credit),
         commissions=earned,
     )
 
@@ -268,8 +268,11 @@ def _credit(caller: Caller, credit: Attribution | None) -> CreditShown | None:
     )
 
 
-def _trace(caller: Caller, merchant_id: int, credit: Attribution | None) -> list[StepShown]:
+def _trace(caller: Caller, row: Order, credit: Attribution | None) -> list[StepShown]:
     steps = trace.steps(credit.trace) if credit else []
-    if not _reads_all(caller, merchant_id):
+    if not _reads_all(caller, row.merchant_id):
         steps = trace.for_promoters(steps, caller.promoter_ids)
-    return [StepShown(code=step[0], args=step[1], text=trace.sentence(step)) for step in steps]
+    return [
+        StepShown(code=step[0], args=step[1], text=trace.sentence(step, row.currency))
+        for step in steps
+    ]

@@ -124,7 +124,6 @@ def show(shop: Shop) -> ShopShown:
 
 
 def _fields(shop: Shop) -> dict[str, Any]:
-    address = current_app.config["SETTINGS"].address
     return {
         "id": (shop.merchant_id, shop.id),
         "merchant": shop.merchant_id,
@@ -133,7 +132,7 @@ def _fields(shop: Shop) -> dict[str, Any]:
         "name": shop.name,
         "currency": shop.currency,
         "country": shop.country,
-        "hook_url": f"{address}/hooks/{ids.encode('shp', shop.merchant_id, shop.id)}",
+        "hook_url": queries.hook_url(shop),
         "carries": list(platforms.connection(shop.platform).carries),
         "last_event_at": shop.last_event_at,
         "created_at": shop.created_at,

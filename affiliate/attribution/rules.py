@@ -4,7 +4,7 @@ Everything is judged as of the order's `created_at` (here `placed_at`), never as
 facts always give the same choice, however late a webhook comes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +12,9 @@ from affiliate.orders.facts import Note
 
 TOLERANCE = timedelta(minutes=10)  # clocks of shops and ours differ
 SECOND = timedelta(seconds=1)
+
+
+When = Callable[[datetime], bool]  # whether something held at an instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,9 @@ class Touch:
     promoter_id: int
     link_id: int | None
     offer: Offer
-    usable: Span  # the link: from its making until pause or expiry
-    member: Span | None  # the promoter's enrolment; None: never approved
-    suspended: tuple[Span, ...] = ()
+    usable: When  # the link: neither paused nor expired
+    member: When  # the promoter took part in the program
+    suspended: When
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,8 @@ def _refused(touch: Touch, *, placed_at: datetime, shop_id: int, renewal: bool) 
         (bool(offer.shop_ids) and shop_id not in offer.shop_ids, "shop_not_in_program"),
         (not offer.running.covers(at), "program_not_running"),
         (touch.source not in offer.sources, "source_not_allowed"),
-        (not touch.usable.covers(at), "link_not_usable"),
-        (touch.member is None or not touch.member.covers(at), "not_a_member"),
-        (any(span.covers(at) for span in touch.suspended), "suspended"),
+        (not touch.usable(at), "link_not_usable"),
+        (not touch.member(at), "not_a_member"),
+        (touch.suspended(at), "suspended"),
     )
     return next((reason for failed, reason in checks if failed), None)

@@ -209,7 +209,7 @@ def _touch(link: Link, at: datetime, placed_at: datetime, facts: _Facts) -> Touc
     program = facts.programs[key]
     terms = programs.as_of(facts.terms[key], rules.moment(placed_at, at))
     member = facts.members.get((*key, link.promoter_id))
-    ends = [each for each in (link.paused_at, link.expires_at) if each]
+    stops = [Span(each.since, each.until) for each in facts.suspensions.get(link.promoter_id, ())]
     return Touch(
         ref=f"link:{link.code}",
         source="click",
@@ -224,14 +224,14 @@ def _touch(link: Link, at: datetime, placed_at: datetime, facts: _Facts) -> Touc
             shop_ids=tuple(program.shop_ids),
             running=Span(None, program.ended_at),
         ),
-        usable=Span(None, min(ends, default=None)),
-        member=Span(member.active_from, member.active_until)
-        if member and member.active_from
-        else None,
-        suspended=tuple(
-            Span(each.since, each.until) for each in facts.suspensions.get(link.promoter_id, ())
-        ),
+        usable=link.was_open,
+        member=member.was_active if member else _never,
+        suspended=lambda at: any(stop.covers(at) for stop in stops),
     )
+
+
+def _never(_: datetime) -> bool:
+    return False
 
 
 def _refusal(order: Stored, winner: Touch, facts: _Facts) -> str | None:

@@ -1,47 +1,88 @@
-"""The trace in words. Every code that rules write has a sentence here; a test sees to that."""
+"""The trace in words, in the reader's language. Every code that rules write has a sentence here."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
+
+from affiliate import formats
+from affiliate.i18n import _
 
 Step = list[Any]  # [code, arguments], as stored
 
-SENTENCES = {
-    "order_unknown": "Only a refund has arrived so far, not yet its order.",
-    "token_forged": "A token that this instance did not sign was ignored ({token}…).",
-    "token_foreign": "A token of another merchant or of a removed link was ignored ({token}…).",
-    "renewal_needs_binding": "{touch} does not count: renewals follow the customer's binding.",
-    "touch_after_order": "{touch} does not count: it came after the order ({at}).",
-    "outside_window": "{touch} does not count: it was too long before the order ({at}).",
-    "shop_not_in_program": "{touch} does not count: its program does not cover this shop.",
-    "program_not_running": "{touch} does not count: its program was not running.",
-    "source_not_allowed": "{touch} does not count: the program does not take {source} as a source.",
-    "link_not_usable": "{touch} does not count: the link was paused or expired.",
-    "not_a_member": "{touch} does not count: the promoter was not in the program.",
-    "suspended": "{touch} does not count: the promoter was suspended.",
-    "other_program": "{touch} lost: another program stands above it or has the newer touch.",
-    "earlier_touch": "{touch} lost: a later touch counts ({at}).",
-    "won": "{touch} won by {source} ({at}).",
-    "no_winner": "Nobody is credited with this order.",
-    "test_order": "Test orders earn nothing.",
-    "self_purchase": "The promoter bought this order: the program does not pay for that.",
-    "rebate": "The promoter bought this order: the commission is paid as a rebate.",
-    "tax_not_reported": "Line {line}: no tax was reported, so the base is what was paid.",
-    "refund_above_line": "Line {line}: refunds exceed it by {over}; nothing is left of it.",
-    "refund_above_order": "Refunds exceed the order by {over}; nothing is left of it.",
-    "inactive_upline": "Sponsors who were not active in the program were passed over.",
-    "total_mismatch": "The shop's total is {total}, its parts sum to {computed}; parts count.",
-    "presented_in": "The buyer saw {currency}; amounts are the shop's own.",
-    "share": "Line {line}, {role}: {rate_ppm} ppm of {remaining_base} (paid {paid}, base {base})"
-    " = {amount}.",
-}
-CUT = "The program's ceiling cut it."
+SENTENCES: Mapping[str, Any] = MappingProxyType(
+    {
+        "order_unknown": _("Only a refund has arrived so far, not yet its order."),
+        "token_forged": _("A token that this instance did not sign was ignored (%(token)s…)."),
+        "token_foreign": _(
+            "A token of another merchant or a removed link was ignored (%(token)s…)."
+        ),
+        "renewal_needs_binding": _("%(touch)s does not count: a renewal follows its customer."),
+        "touch_after_order": _("%(touch)s does not count: it came after the order (%(at)s)."),
+        "outside_window": _("%(touch)s does not count: it was too long before the order (%(at)s)."),
+        "shop_not_in_program": _("%(touch)s does not count: its program does not cover this shop."),
+        "program_not_running": _("%(touch)s does not count: its program was not running."),
+        "source_not_allowed": _("%(touch)s does not count: the program takes no such source."),
+        "link_not_usable": _("%(touch)s does not count: the link was paused or expired."),
+        "not_a_member": _("%(touch)s does not count: its promoter was not in the program."),
+        "suspended": _("%(touch)s does not count: its promoter was suspended."),
+        "other_program": _("%(touch)s lost: another program comes first."),
+        "earlier_touch": _("%(touch)s lost: a later touch counts (this one: %(at)s)."),
+        "won": _("%(touch)s won (%(at)s)."),
+        "no_winner": _("Nobody is credited with this order."),
+        "test_order": _("Test orders earn nothing."),
+        "self_purchase": _("The promoter is the buyer; this program does not pay for that."),
+        "rebate": _("The promoter is the buyer; the commission is paid as a rebate."),
+        "tax_not_reported": _("Line %(line)s: no tax was reported, so what was paid is the base."),
+        "refund_above_line": _("Line %(line)s: refunds exceed it by %(over)s; nothing is left."),
+        "refund_above_order": _("Refunds exceed the order by %(over)s; nothing is left."),
+        "inactive_upline": _("Sponsors who were not active in the program were passed over."),
+        "total_mismatch": _("The shop says %(total)s, its parts sum to %(computed)s; parts count."),
+        "presented_in": _("The buyer saw %(currency)s; amounts here are the shop's own."),
+        "share": _(
+            "Line %(line)s, %(role)s: %(rate_ppm)s of %(remaining_base)s"
+            " (paid %(paid)s, base %(base)s) is %(amount)s."
+        ),
+    }
+)
+CUT = _("The program's ceiling cut it.")
+ROLES: Mapping[str, Any] = MappingProxyType(
+    {
+        "direct": _("seller"),
+        "rebate": _("buyer's rebate"),
+        "platform_fee": _("platform fee"),
+        "agency": _("agency"),
+    }
+)
+AMOUNTS = {"over", "total", "computed", "paid", "base", "remaining_base", "amount"}
 
 
-def sentence(step: Step) -> str:
-    """One step in words, amounts in minor units."""
+def sentence(step: Step, currency: str) -> str:
+    """One step in the reader's words; `currency` is the order's."""
     code, arguments = step
-    words = SENTENCES[code].format(**arguments)
+    words = str(SENTENCES[code]) % {
+        name: _word(name, value, currency) for name, value in arguments.items()
+    }
     return f"{words} {CUT}" if arguments.get("capped") else words
+
+
+def _word(name: str, value: Any, currency: str) -> str:
+    if name in AMOUNTS:
+        return formats.money(value, currency)
+    if name == "rate_ppm":
+        return formats.ppm(value)
+    if name == "at":
+        return formats.instant(datetime.fromisoformat(value))
+    if name == "role":
+        return role(value)
+    return str(value)
+
+
+def role(code: str) -> str:
+    """`direct`, `tier_2` … as people read them."""
+    if code.startswith("tier_"):
+        return str(_("level %(level)s", level=code.removeprefix("tier_")))
+    return str(ROLES[code])
 
 
 def steps(trace: dict[str, Any]) -> list[Step]:

@@ -48,3 +48,9 @@ def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, lis
     for row in rows:
         found[row.product_id].append(row)
     return found
+
+
+def hook_url(shop: Shop) -> str:
+    """Where this shop sends its webhooks."""
+    connection = ids.encode("shp", shop.merchant_id, shop.id)
+    return f"{current_app.config['SETTINGS'].address}/hooks/{connection}"

@@ -29,7 +29,7 @@ def explain(order: str) -> None:
     click.echo(f"{order}: {found.number or found.external_id}, {found.status}, {found.currency}")
     credit = attribution.of_orders([key]).get(key)
     for step in trace.steps(credit.trace) if credit else []:
-        click.echo(f"  {trace.sentence(step)}")
+        click.echo(f"  {trace.sentence(step, found.currency)}")
     for each in queries.of_orders([key]):
         payee = ids.encode("prm", each.payee_id) if each.payee_kind == "promoter" else "platform"
         net = Money(each.amount - each.reversed, each.currency)

@@ -6,7 +6,17 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+)
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from redis.exceptions import RedisError
@@ -14,8 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from affiliate import clock, config
+from affiliate.consoles import session
 from affiliate.db import db
-from affiliate.errors import AffiliateError
+from affiliate.errors import AffiliateError, NotFound
 from affiliate.insight import queries as insight
 from affiliate.intake.models import Event
 from affiliate.people import queries, service
@@ -33,23 +44,27 @@ def init_app(app: Flask) -> None:
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
+    if session.signed_in():
+        return redirect(session.home(), 303)
     return render_template("public/home.html")
 
 
 @bp.get("/welcome/<secret>")
 def welcome(secret: str) -> ResponseReturnValue:
-    user = queries.user_of_link(secret)
+    user = queries.user_of_link(secret, *service.FOR_PASSWORDS)
     return _private(render_template("public/welcome.html", user=user, refusal=None))
 
 
 @bp.post("/welcome/<secret>")
 def choose_password(secret: str) -> ResponseReturnValue:
     try:
-        service.use_link(secret, request.form.get("password", ""))
+        user = service.use_link(secret, request.form.get("password", ""))
     except service.PasswordTooWeak as refusal:
-        user = queries.user_of_link(secret)
-        return _private(render_template("public/welcome.html", user=user, refusal=refusal), 422)
-    return _private(render_template("public/welcomed.html"))
+        asked = queries.user_of_link(secret, *service.FOR_PASSWORDS)
+        return _private(render_template("public/welcome.html", user=asked, refusal=refusal), 422)
+    except NotFound:
+        return _private(render_template("public/welcome.html", user=None, refusal=None), 404)
+    return _private(render_template("public/welcomed.html", email=user.email))
 
 
 def _private(page: str, status: int = 200) -> Response:

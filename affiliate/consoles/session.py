@@ -56,7 +56,7 @@ from datetime import timedelta
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flask import (
     Flask,
@@ -73,6 +73,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from affiliate import i18n, ids
 from affiliate.consoles import layout
@@ -120,7 +121,7 @@ KEYED = frozenset({"api", "intake"})
 NO_PAGES = frozenset({"api", "intake", "links", "static"})
 
 
-class SignedIn(UserMixin):
+class SignedIn(UserMixin):  # type: ignore[misc]
     """The person of this request: session, user, and all their grants."""
 
     def __init__(self, secret: str, row: UserSession, user: User, grants: Sequence[Grant]) -> None:
@@ -153,6 +154,9 @@ class SignedIn(UserMixin):
     def merchant_names(self) -> dict[int, str]:
         wanted = {grant.merchant_id for grant in self.grants if grant.merchant_id is not None}
         return {id_: row.name for id_, row in queries.merchants(wanted).items()}
+
+    def holds(self, role: Role) -> bool:
+        return any(grant.role == role for grant in self.grants)
 
     def chosen(self, roles: Sequence[Role] = ()) -> Grant | None:
         """The place among these roles, or among all: the one a form was made for and no other,
@@ -254,7 +258,7 @@ def prove_second_factor(code: str) -> None:
 
 def to_sign_in() -> ResponseReturnValue:
     """For strangers: the sign-in page, and from there back to where they were."""
-    address = url_for("account.sign_in", **_way_back())
+    address = url_for("account.sign_in", next=_way_back())
     if request.headers.get("HX-Request"):
         return Response(status=401, headers={"HX-Redirect": address})
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
@@ -265,15 +269,13 @@ def to_sign_in() -> ResponseReturnValue:
     return redirect(address, 303)
 
 
-def _way_back() -> dict[str, str]:
+def _way_back() -> str | None:
     """The page somebody was on: for what was clicked in it, the page and not the click."""
     if request.headers.get("HX-Request"):
-        page = own_path(_path_of(request.headers.get("HX-Current-URL", "")))
-    elif request.method in SAFE:
-        page = own_path(request.full_path.rstrip("?"))
-    else:
-        page = own_path(_path_of(request.referrer or ""))
-    return {"next": page} if page else {}
+        return own_path(_path_of(request.headers.get("HX-Current-URL", "")))
+    if request.method in SAFE:
+        return own_path(request.full_path.rstrip("?"))
+    return own_path(_path_of(request.referrer or ""))
 
 
 def _path_of(url: str) -> str:
@@ -321,10 +323,12 @@ def _is_page(path: str) -> bool:
 
 def home() -> str:
     """The first page of whoever is signed in: their console, or the account without a role."""
-    person = signed_in()
-    place = person.chosen() if person else None
-    path = HOMES[Role(place.role)] if place else None
-    return path if path and _is_page(path) else url_for("account.profile")
+    place = current_person().chosen()
+    return home_of(Role(place.role)) if place else url_for("account.profile")
+
+
+def home_of(role: Role) -> str:
+    return HOMES[role] if _is_page(HOMES[role]) else url_for("account.profile")
 
 
 def this_browser() -> Browser:
@@ -333,7 +337,7 @@ def this_browser() -> Browser:
     )
 
 
-def enter(response: Response, opened: Opened, user: User) -> Response:
+def enter(response: BaseResponse, opened: Opened, user: User) -> None:
     """Sign in with this answer: everything the browser's session held before is gone."""
     kept = _token_of(user)
     session.clear()
@@ -350,7 +354,6 @@ def enter(response: Response, opened: Opened, user: User) -> Response:
             DEVICE_COOKIE, opened.device, max_age=DEVICE_LIVES, httponly=True,
             samesite="Lax", secure=current_app.config["SESSION_COOKIE_SECURE"],
         )  # fmt: skip
-    return response
 
 
 def _token_of(user: User) -> str | None:

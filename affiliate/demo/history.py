@@ -95,11 +95,15 @@ def _keep_clicks(seen: Sequence[Visit]) -> None:
 
 
 def _reports(town: Town, bought: Sequence[Purchase], *, until: datetime) -> Iterator[Step]:
-    """What the shops told of, booked at the end of its span."""
+    """What the shops told of, booked at the end of its span.
+
+    That a parcel was sent is passed over once it has arrived: the later webhook says both.
+    """
     spans: dict[datetime, dict[str, list[bytes]]] = {}
     for purchase in bought:
         for at in purchase.told:
-            if at <= until:
+            arrived = purchase.arrived_at and purchase.arrived_at <= until
+            if at <= until and not (arrived and at == purchase.shipped_at):
                 span = spans.setdefault(_end(at, until), {key: [] for key in town.shops})
                 span[purchase.store.key].append(bodies.body(purchase, at))
     return ((end, partial(_book, town, told)) for end, told in spans.items())
@@ -107,7 +111,7 @@ def _reports(town: Town, bought: Sequence[Purchase], *, until: datetime) -> Iter
 
 def _end(at: datetime, until: datetime) -> datetime:
     """Of the day, or of four days where nobody looks closely: every span costs fifty statements."""
-    span = DAY if at > until - 12 * DAY else 4 * DAY
+    span = DAY if at > until - 8 * DAY else 4 * DAY
     return until - (until - at) // span * span
 
 

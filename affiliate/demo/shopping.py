@@ -16,7 +16,7 @@ from affiliate.links.spool import Click
 from affiliate.money import spread
 
 VISITS = 12_000
-BUY = 0.055  # of those who visit
+BUY = 0.046  # of those who visit
 MINUTE = timedelta(minutes=1)
 
 

@@ -85,7 +85,7 @@ def _open(now: datetime) -> Town:
     )
     town = Town(now, merchant.id, log_ins.hire(merchant.id))
     for store in story.STORES:
-        _connect(town, store)
+        connect(town, store)
     cn = programs.create_program(
         merchant.id,
         name=story.PROGRAM_CN,
@@ -108,7 +108,7 @@ def _open(now: datetime) -> Town:
     return town
 
 
-def _connect(town: Town, store: Store) -> None:
+def connect(town: Town, store: Store) -> None:
     secret = {} if store.platform == "standard" else {"webhook_secret": security.new_secret()}
     shop, _ = shops.create_shop(
         town.merchant_id,
@@ -212,7 +212,9 @@ def _bank(rng: random.Random, country: str) -> dict[str, str]:
         clabe = f"999180{number}"
         where, account = ("Banco Ejemplo", "999"), clabe + _check(clabe)
     fields = {"bank_name": where[0], "bank_code": where[1], "account_number": account}
-    return fields | ({"branch": f"{number[7:]}-1", "account_type": "checking"} if country == "BR" else {})
+    return fields | (
+        {"branch": f"{number[7:]}-1", "account_type": "checking"} if country == "BR" else {}
+    )
 
 
 def _check(clabe: str) -> str:

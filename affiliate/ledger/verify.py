@@ -250,7 +250,9 @@ PAYOUT_LINES = """
         ON l.merchant_id = e.merchant_id AND l.entry_id = e.id AND l.live
       LEFT JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
       LEFT JOIN offsets o ON o.merchant_id = e.merchant_id AND o.entry_id = e.id AND o.live
-     WHERE CASE WHEN p.id IS NULL THEN e.state IN ('reserved', 'paid') AND o.entry_id IS NULL
+     -- The platform's fee is its own once it is earned: no payout owns it.
+     WHERE e.payee_kind <> 'platform'
+       AND CASE WHEN p.id IS NULL THEN e.state IN ('reserved', 'paid') AND o.entry_id IS NULL
            ELSE l.amount <> e.amount
              OR (p.currency, p.payee_kind, p.payee_id) <> (e.currency, e.payee_kind, e.payee_id)
              OR e.state <> CASE WHEN p.state = 'paid' THEN 'paid' ELSE 'reserved' END END

@@ -37,7 +37,7 @@ class User(Stamped, Model):
     timezone: Mapped[str] = mapped_column(default="UTC")
     totp_secret: Mapped[bytes | None]  # sealed
     totp_last_step: Mapped[int] = mapped_column(default=0)  # a code is good once
-    email_confirmed_at: Mapped[datetime | None]
+    unconfirmed_since: Mapped[datetime | None]  # joined, and has not shown to own the address
     terms_accepted_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
 

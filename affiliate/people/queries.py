@@ -64,9 +64,15 @@ def user_by_email(email: str) -> User | None:
     return db.session.scalar(sa.select(User).filter_by(email=normal_email(email) or email))
 
 
-def user_of_link(secret: str) -> User | None:
-    """Whom this one-time link is for, while it is good."""
+def promoter_by_email(email: str) -> Promoter | None:
+    return db.session.scalar(sa.select(Promoter).filter_by(email=email))
+
+
+def user_of_link(secret: str, *purposes: str) -> User | None:
+    """Whom this one-time link is for, while it is good; of any purpose, or of these."""
     live = OneTimeLink.used_at.is_(None) & (OneTimeLink.expires_at > clock.now())
+    if purposes:
+        live &= OneTimeLink.purpose.in_(purposes)
     return db.session.scalar(
         sa.select(User)
         .join(OneTimeLink, OneTimeLink.user_id == User.id)

@@ -1,6 +1,6 @@
 """Writes about people: users, roles, second factors, keys, merchants, promoters, sponsors."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from affiliate import clock, ids, security
 from affiliate.db import db
 from affiliate.errors import AffiliateError, Conflict, FieldError, Invalid, NotFound, invalid
+from affiliate.i18n import _
 from affiliate.people import queries, rules
 from affiliate.people.models import (
     ApiKey,
@@ -31,6 +32,8 @@ TOTP_PLACE = "users.totp_secret"
 TRIES = 5
 LOCKED_SECONDS = 300
 LINK_LIVES = timedelta(days=7)
+# Only these set a password; a link that confirms an address must not.
+FOR_PASSWORDS = frozenset({"password", "reset"})
 PASSWORD_LENGTH = range(10, 1025)
 TREE_LOCK = 7_238_001  # the same number stands in migration 0003
 
@@ -81,7 +84,7 @@ def create_user(
     locale: str = "en",
     timezone: str = "UTC",
 ) -> User:
-    address = _address(email)
+    address = normal_address(email)
     user = User(email=address, name=name or address.split("@")[0], locale=locale, timezone=timezone)
     if password is not None:
         set_password(user, password)
@@ -90,9 +93,20 @@ def create_user(
 
 
 def set_password(user: User, password: str) -> None:
-    if len(password) not in PASSWORD_LENGTH:
-        raise PasswordTooWeak(f"A password needs {PASSWORD_LENGTH.start} characters or more.")
+    check_password_length(password)
     user.password_hash = security.hash_password(password)
+
+
+def change_user(user: User, *, name: str, locale: str, timezone: str) -> None:
+    user.name, user.locale, user.timezone = name, locale, timezone
+    db.session.flush()
+
+
+def check_password_length(password: str) -> None:
+    if len(password) not in PASSWORD_LENGTH:
+        raise PasswordTooWeak(
+            _("A password needs %(least)s characters or more.", least=PASSWORD_LENGTH.start)
+        )
 
 
 def grant(
@@ -118,14 +132,14 @@ def _check_scope(role: Role, merchant_id: int | None, promoter_id: int | None) -
         raise invalid("/promoter", "not_for_role", "A promoter goes with the role promoter only.")
 
 
-def create_link(user: User, purpose: str = "password") -> str:
+def create_link(user: User, purpose: str = "password", *, lives: timedelta = LINK_LIVES) -> str:
     """The secret of a link that signs in once; only its fingerprint is kept."""
     secret = security.new_secret()
     link = OneTimeLink(
         user_id=user.id,
         purpose=purpose,
         secret_hash=security.fingerprint(secret),
-        expires_at=clock.now() + LINK_LIVES,
+        expires_at=clock.now() + lives,
     )
     db.session.add(link)
     db.session.flush()
@@ -133,24 +147,38 @@ def create_link(user: User, purpose: str = "password") -> str:
 
 
 def use_link(secret: str, password: str) -> User:
-    """Set the password that the link is for. Of two uses at once one gets through."""
-    used = (
+    """Set the password that the link is for. Of two uses at once one gets through.
+
+    Every other link of the user is void afterwards, and the address is proven: the link came by it.
+    """
+    with db.session.begin_nested():  # a password too weak leaves the link as it was
+        user = take_link(secret, FOR_PASSWORDS)
+        set_password(user, password)
+        user.unconfirmed_since = None
+    db.session.execute(
+        sa.update(OneTimeLink)
+        .where(OneTimeLink.user_id == user.id, OneTimeLink.used_at.is_(None))
+        .values(used_at=clock.now())
+    )
+    return user
+
+
+def take_link(secret: str, purposes: Collection[str]) -> User:
+    """Whom the link is for; it is used up by this."""
+    user_id = db.session.scalar(
         sa.update(OneTimeLink)
         .where(
             OneTimeLink.secret_hash == security.fingerprint(secret),
+            OneTimeLink.purpose.in_(purposes),
             OneTimeLink.used_at.is_(None),
             OneTimeLink.expires_at > clock.now(),
         )
         .values(used_at=clock.now())
         .returning(OneTimeLink.user_id)
     )
-    with db.session.begin_nested():  # a password too weak leaves the link as it was
-        user_id = db.session.scalar(used)
-        if user_id is None:
-            raise NotFound("This link was used before or is too old. Ask for a new one.")
-        user = db.session.get_one(User, user_id)
-        set_password(user, password)
-    return user
+    if user_id is None:
+        raise NotFound(_("This link was used before or is too old. Ask for a new one."))
+    return db.session.get_one(User, user_id)
 
 
 def set_up_totp(user: User, secret: str | None = None) -> str:
@@ -169,14 +197,14 @@ def check_totp(user: User, code: str) -> None:
     Valkey: neither many tries at once nor a rolled-back transaction gets around the limit.
     """
     if user.totp_secret is None:
-        raise SecondFactorMissing("Set up a second factor first.")
+        raise SecondFactorMissing(_("Set up a second factor first."))
     tries = f"totp:tries:{user.id}"
     _count(tries)
     secret = security.unseal(user.totp_secret, place=TOTP_PLACE).decode()
     step = rules.matching_step(secret, code.replace(" ", ""), int(clock.now().timestamp()))
     if step is None or not _use_step(user, step):
-        message = "This code is wrong, too old, or was used before."
-        raise WrongCode(message, errors=(FieldError("/otp", "wrong_code", message),))
+        message = _("This code is wrong, too old, or was used before.")
+        raise WrongCode(message, errors=(FieldError("/otp", "wrong_code", str(message)),))
     _redis().delete(tries)
 
 
@@ -185,13 +213,13 @@ def _count(tries: str) -> None:
         both = _redis().pipeline()
         both.incr(tries)
         both.expire(tries, LOCKED_SECONDS, nx=True)
-        count, _ = both.execute()
+        count, _is_first = both.execute()
         if count == TRIES + 1:  # the lock runs from the first try too many
             _redis().expire(tries, LOCKED_SECONDS)
     except RedisError as error:
-        raise SecondFactorUnavailable("Codes cannot be checked at the moment.") from error
+        raise SecondFactorUnavailable(_("Codes cannot be checked at the moment.")) from error
     if count > TRIES:
-        raise TooManyCodes("Too many wrong codes. Wait five minutes.")
+        raise TooManyCodes(_("Too many wrong codes. Wait five minutes."))
 
 
 def _use_step(user: User, step: int) -> bool:
@@ -376,7 +404,7 @@ def _check_sponsor(sponsor_id: int) -> None:
 
 def _set_contact(promoter: Promoter, contact: dict[str, Any]) -> None:
     if "email" in contact:
-        promoter.email = contact["email"] and _address(contact["email"])
+        promoter.email = contact["email"] and normal_address(contact["email"])
         promoter.email_hash = rules.buyer_email_hash(promoter.email)
     if "phone" in contact:
         country = contact.get("country", promoter.country)
@@ -384,7 +412,7 @@ def _set_contact(promoter: Promoter, contact: dict[str, Any]) -> None:
         promoter.phone_hash = rules.buyer_phone_hash(promoter.phone)
 
 
-def _address(email: str) -> str:
+def normal_address(email: str) -> str:
     normal = rules.normal_email(email)
     if normal is None:
         raise invalid("/email", "not_an_email", "This is not an e-mail address.")

@@ -29,7 +29,9 @@ class TooManyTries(AffiliateError):
     def __init__(self, wait: timedelta) -> None:
         self.retry_after = int(wait.total_seconds())
         minutes = -(-self.retry_after // 60)
-        words = _n("Too many tries. Wait a minute.", "Too many tries. Wait %(num)s minutes.", minutes)
+        words = _n(
+            "Too many tries. Wait a minute.", "Too many tries. Wait %(num)s minutes.", minutes
+        )
         super().__init__(words)
 
 

@@ -76,19 +76,20 @@ def latest_terms(merchant_id: int, program_id: int) -> Terms:
     ).one()
 
 
-def programs_of_all_shops(merchant_id: int) -> list[tuple[Program, Terms]]:
-    """The merchant's running programs that cover whatever shop there is, with their terms."""
+def running(merchant_id: int) -> list[tuple[Program, Terms]]:
+    """The merchant's programs that have not ended, each with the terms that hold now."""
     found = db.session.scalars(
         sa.select(Program)
-        .where(
-            Program.merchant_id == merchant_id,
-            Program.ended_at.is_(None),
-            sa.func.cardinality(Program.shop_ids) == 0,
-        )
+        .where(Program.merchant_id == merchant_id, Program.ended_at.is_(None))
         .order_by(Program.id)
     ).all()
     terms = terms_of([(merchant_id, each.id) for each in found])
     return [(each, terms[merchant_id, each.id][-1]) for each in found]
+
+
+def programs_of_all_shops(merchant_id: int) -> list[tuple[Program, Terms]]:
+    """The merchant's running programs that cover whatever shop there is, with their terms."""
+    return [(program, terms) for program, terms in running(merchant_id) if not program.shop_ids]
 
 
 def membership(merchant_id: int, program_id: int, promoter_id: int) -> Membership | None:

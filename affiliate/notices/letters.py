@@ -1,0 +1,171 @@
+"""What is written to whom when something happened: one function for each kind of event.
+
+A letter is words and at most one thing to do. Each function is called with the reader's language
+set. One-time links are made here, when the letter is written, so that no event and no queue ever
+holds a secret. A new kind of letter is a function with its name in LETTERS.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from flask import current_app
+
+from affiliate import formats
+from affiliate.config import Settings
+from affiliate.events import Event
+from affiliate.i18n import _, _n
+from affiliate.people import browsers, joining, service
+from affiliate.people.models import User
+
+RESET_LIVES = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    subject: Any
+    words: tuple[Any, ...]  # paragraphs before the button
+    action: tuple[Any, str] | None = None  # words and address of the button
+    after: tuple[Any, ...] = ()
+
+
+def reset_asked(_event: Event, user: User) -> Letter:
+    secret = service.create_link(user, "reset", lives=RESET_LIVES)
+    return Letter(
+        _("Choose a new password"),
+        (_("Somebody, probably you, asked for a new password for Tuike."),),
+        (_("Choose a new password"), _address(f"/reset/{secret}")),
+        (
+            _("The link works once and for an hour."),
+            _("If it was not you, do nothing: your password stays as it is."),
+        ),
+    )
+
+
+def password_changed(_event: Event, _user: User) -> Letter:
+    return Letter(
+        _("Your password was changed"),
+        (
+            _("The password of your Tuike account was changed just now."),
+            _("You were signed out everywhere else."),
+        ),
+        (_("It was not me"), _address("/forgot")),
+    )
+
+
+def device_added(event: Event, _user: User) -> Letter:
+    browser = browsers.name_of(event.payload.get("user_agent", "")) or _("unknown browser")
+    network = event.payload.get("network") or "–"
+    return Letter(
+        _("You signed in on a new device"),
+        (
+            _("Somebody signed in to your Tuike account on a device we do not know."),
+            _("When: %(when)s", when=formats.instant(event.happened_at)),
+            _("Browser: %(browser)s", browser=browser),
+            _("Network: %(network)s", network=network),
+        ),
+        (_("See where you are signed in"), _address("/account/security")),
+        (
+            _("If it was you, there is nothing to do."),
+            _("If not, end that session and change your password."),
+        ),
+    )
+
+
+def joined(_event: Event, user: User) -> Letter:
+    secret = service.create_link(user, joining.CONFIRM, lives=joining.CONFIRM_LIVES)
+    return Letter(
+        _("Confirm your e-mail address"),
+        (
+            _("Welcome to Tuike, %(name)s!", name=user.name),
+            _("Confirm that this address is yours, and you can begin to share."),
+        ),
+        (_("Confirm and begin"), _address(f"/confirm/{secret}")),
+        (
+            _("The link works once and for a week."),
+            _("If you did not join Tuike, do nothing."),
+        ),
+    )
+
+
+def join_repeated(event: Event, user: User) -> Letter:
+    """They forgot, or somebody else typed their address. Who never began may begin now."""
+    if user.unconfirmed_since is not None:
+        return joined(event, user)
+    if user.password_hash is None:
+        return invited(event, user)
+    return Letter(
+        _("You have an account already"),
+        (
+            _("Somebody, probably you, wanted to join Tuike with this address."),
+            _("It belongs to an account already. Sign in as before, or choose a new password."),
+        ),
+        (_("Sign in"), _address("/sign-in")),
+        (_("If it was not you, do nothing: nothing was changed."),),
+    )
+
+
+def invited(_event: Event, user: User) -> Letter:
+    secret = service.create_link(user)
+    return Letter(
+        _("Welcome to Tuike"),
+        (_("There is an account for you on Tuike. Choose a password, and you can begin."),),
+        (_("Choose a password"), _address(f"/welcome/{secret}")),
+        (_("The link works once and for a week."),),
+    )
+
+
+def second_factor_added(_event: Event, _user: User) -> Letter:
+    return _safety(
+        _("Second factor set up"),
+        _("From now on you sign in to Tuike with your password and a code of your phone."),
+    )
+
+
+def second_factor_removed(_event: Event, _user: User) -> Letter:
+    return _safety(
+        _("Second factor removed"),
+        _("From now on your password alone opens your Tuike account."),
+    )
+
+
+def recovery_code_used(event: Event, _user: User) -> Letter:
+    left = int(event.payload["left"])
+    return _safety(
+        _("A recovery code was used"),
+        _n("There is one left. Make new ones soon.", "There are %(num)s left.", left)
+        if left
+        else _("There are none left. Make new ones now."),
+    )
+
+
+def _safety(subject: Any, words: Any) -> Letter:
+    return Letter(
+        subject,
+        (words,),
+        (_("See your account"), _address("/account/security")),
+        (_("If it was not you, change your password now."),),
+    )
+
+
+def _address(path: str) -> str:
+    settings: Settings = current_app.config["SETTINGS"]
+    return f"{settings.address}{path}"
+
+
+LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
+    {
+        "reset.asked": reset_asked,
+        "password.changed": password_changed,
+        "device.added": device_added,
+        "promoter.joined": joined,
+        "confirmation.asked": joined,
+        "join.repeated": join_repeated,
+        "user.invited": invited,
+        "second_factor.added": second_factor_added,
+        "second_factor.removed": second_factor_removed,
+        "recovery_code.used": recovery_code_used,
+    }
+)
