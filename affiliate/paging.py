@@ -22,8 +22,10 @@ MICROSECOND = timedelta(microseconds=1)
 class Asked(Protocol):
     """How much of a list, and after which row."""
 
-    limit: int
-    cursor: str | None
+    @property
+    def limit(self) -> int: ...
+    @property
+    def cursor(self) -> str | None: ...
 
 
 def rows(

@@ -1,5 +1,7 @@
 """Settlement jobs. They name the row, run it, and know nothing else."""
 
+import time
+
 from affiliate import jobs
 from affiliate.jobs import Job
 from affiliate.settlement import queries, runs
@@ -7,12 +9,17 @@ from affiliate.settlement.models import State
 from workers import context
 from workers.context import task
 
+TURN_SECONDS = 60  # then others of the queue have theirs; RQ would end a job after 180
+
 
 def build(merchant_id: int, settlement_id: int) -> None:
-    """Many units of work, each stored before the next begins."""
+    """Many units of work, each stored before the next begins; a long build takes several turns."""
+    ends = time.monotonic() + TURN_SECONDS
     with context.application().app_context():
         for _ in runs.build(merchant_id, settlement_id):
-            pass
+            if time.monotonic() > ends:
+                jobs.enqueue(Job.BUILD_SETTLEMENT, merchant_id, settlement_id)
+                return
 
 
 def execute(merchant_id: int, settlement_id: int) -> None:

@@ -3,10 +3,8 @@
 from typing import Any
 
 import sqlalchemy as sa
-from flask import current_app
 from pydantic import Field
 
-from affiliate import ids
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (

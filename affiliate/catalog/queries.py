@@ -3,7 +3,9 @@
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
+from flask import current_app
 
+from affiliate import ids
 from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import db

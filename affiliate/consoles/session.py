@@ -117,6 +117,8 @@ DEVICE_LIVES = timedelta(days=400)  # the longest a browser keeps a cookie
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Doors with keys of their own: no cookie opens them, so no other site can use one's browser there.
 KEYED = frozenset({"api", "intake"})
+SHOWN = frozenset({"showcase"})  # components for tests, never live
+FOR_STRANGERS = frozenset({"account", "public"})
 # What is no page to come back to; `links` would even lead to other sites.
 NO_PAGES = frozenset({"api", "intake", "links", "static"})
 
@@ -386,7 +388,7 @@ def init_app(app: Flask) -> None:
     )
     _watch(app)
     csrf = CSRFProtect(app)
-    for name in KEYED:
+    for name in (KEYED | SHOWN) & set(app.blueprints):
         csrf.exempt(app.blueprints[name])
     app.register_error_handler(CSRFError, _old_form)
     app.context_processor(_in_templates)
@@ -416,7 +418,7 @@ def _old_form(error: CSRFError) -> ResponseReturnValue:
     """A form from before signing in or out. Signed out, the way is the sign-in page; signed in,
     the page must be loaded again.
     """
-    if signed_in() is None and request.endpoint and not request.endpoint.startswith("account."):
+    if signed_in() is None and request.blueprint not in FOR_STRANGERS:
         return to_sign_in()
     return layout.show_error(error)
 

@@ -112,7 +112,7 @@ PROMOTERS = (
     Person("bruna", "Bruna Sampaio", "BR", "rafael", 19, 3),
     Person("leticia", "Letícia Farias", "BR", "larissa", 30, 4),
     Person("pedro", "Pedro Henrique Leal", "BR", "juliana", 41, 2),
-    Person("marina", "Marina Duarte", "BR", "leticia", 58, 2),
+    Person("marina", "Marina Duarte", "BR", "pedro", 58, 2),
     Person("ximena", "Ximena Ortega", "MX", None, 2, 7),
     Person("valeria", "Valeria Cisneros", "MX", "ximena", 4, 5),
     Person("diego", "Diego Robles", "MX", "ximena", 11, 3),

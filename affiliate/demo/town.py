@@ -4,18 +4,22 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from affiliate import clock, security
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service as shops
 from affiliate.catalog.models import Product, Shop
 from affiliate.catalog.service import ProductFacts, VariantFacts
+from affiliate.db import db
 from affiliate.demo import people as log_ins
 from affiliate.demo import story
 from affiliate.demo.story import Listing, Person, Store
+from affiliate.errors import Conflict
 from affiliate.links import service as links
 from affiliate.payouts import service as payouts
 from affiliate.people import service as people
-from affiliate.people.models import Promoter, User
+from affiliate.people.models import Merchant, Promoter, User
 from affiliate.programs import service as programs
 from affiliate.programs.models import Enrolment, Program
 from affiliate.programs.rules import Offer
@@ -60,7 +64,22 @@ class Town:
         return self.begin + number * DAY
 
 
+class NotEmpty(Conflict):
+    """The demo is for an empty database: elsewhere it would stand among real money."""
+
+    code = "not_empty"
+
+
+def refuse_unless_empty() -> None:
+    if db.session.scalar(sa.select(Merchant.id).limit(1)) is not None:
+        raise NotEmpty(
+            "There are merchants in this database already, and the demo goes into an empty one:"
+            " try it with another folder, AFFILIATE_DATA=/tmp/tuike-demo"
+        )
+
+
 def build(rng: random.Random, now: datetime) -> Town:
+    refuse_unless_empty()
     with clock.at(now - DAYS * DAY - 2 * HOUR):
         town = _open(now)
     for person in story.PROMOTERS:

@@ -24,26 +24,25 @@ def seal() -> int:
     last = db.session.scalar(sa.select(Seal).order_by(Seal.to_xact.desc()).limit(1))
     begin, shift = (last.to_xact, last.shift) if last else (0, 0)
     horizon = db.session.scalars(HORIZON).one()
-    end = horizon + shift
-    moved = end < begin
-    if moved:
-        # Restored on a server that has counted less far than the one that made the last seal.
-        # Nothing was booked here yet (the database refuses it), so all there is may be sealed;
-        # from here on the shift keeps the numbers growing.
-        end = max(begin, db.session.scalar(sa.select(sa.func.max(Transfer.xact))) or 0) + 1
-        shift = end - horizon
-    sealed = db.session.scalar(
-        SEAL,
-        {
-            "previous": last.hash if last else None,
-            "begin": begin,
-            "end": end,
-            "shift": shift,
-            "now": clock.now(),
-            "even_empty": moved,
-        },
-    )
-    return sealed or 0
+    if horizon + shift >= begin:
+        return _add(last, begin, horizon + shift, shift)
+    # Restored on a server that has counted less far than the one that made the last seal. Nothing
+    # was booked here yet (the database refuses it), so all there is may be sealed; from here on
+    # the shift keeps the numbers growing.
+    end = max(begin, db.session.scalar(sa.select(sa.func.max(Transfer.xact))) or 0) + 1
+    return _add(last, begin, end, end - horizon, even_empty=True)
+
+
+def _add(last: Seal | None, begin: int, end: int, shift: int, *, even_empty: bool = False) -> int:
+    given = {
+        "previous": last.hash if last else None,
+        "begin": begin,
+        "end": end,
+        "shift": shift,
+        "now": clock.now(),
+        "even_empty": even_empty,
+    }
+    return db.session.scalar(SEAL, given) or 0
 
 
 LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('ledger_seals', 0))")

@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("created_at", NOW, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("devices_pkey")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("devices_user_id_fkey")),
-        sa.UniqueConstraint("user_id", "secret_hash", name=op.f("devices_user_id_key")),
+        sa.UniqueConstraint("user_id", "secret_hash", name=op.f("devices_user_id_secret_hash_key")),
     )
     op.create_table(
         "user_sessions",
@@ -56,7 +56,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("recovery_codes_user_id_fkey")
         ),
-        sa.UniqueConstraint("user_id", "code_hash", name=op.f("recovery_codes_user_id_key")),
+        sa.UniqueConstraint(
+            "user_id", "code_hash", name=op.f("recovery_codes_user_id_code_hash_key")
+        ),
     )
 
 

@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("notices_pkey")),
         sa.ForeignKeyConstraint(["event_id"], ["events.id"], name=op.f("notices_event_id_fkey")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("notices_user_id_fkey")),
-        sa.UniqueConstraint("event_id", "user_id", name=op.f("notices_event_id_key")),
+        sa.UniqueConstraint("event_id", "user_id", name=op.f("notices_event_id_user_id_key")),
         sa.CheckConstraint(
             "state IN ('waiting', 'sending', 'sent', 'kept', 'failed')",
             name=op.f("notices_state_check"),

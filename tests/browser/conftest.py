@@ -17,6 +17,9 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
+from affiliate.people.models import User
+from tests.consoles.signed_in import cookie_for
+
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -59,8 +62,8 @@ def served(app: Flask) -> Iterator[str]:
 
 
 class Visits:
-    def __init__(self, browser: Browser, site: str) -> None:
-        self.browser, self.site = browser, site
+    def __init__(self, browser: Browser, site: str, app: Flask) -> None:
+        self.browser, self.site, self.app = browser, site, app
         self.pages: list[Page] = []
         self.errors: list[str] = []
 
@@ -72,6 +75,7 @@ class Visits:
         lang: str = "en",
         theme: str = "day",
         scripts: bool = True,
+        as_: User | None = None,
     ) -> Page:
         context = self.browser.new_context(
             base_url=self.site,
@@ -81,6 +85,8 @@ class Visits:
             java_script_enabled=scripts,
             reduced_motion="reduce",
         )
+        if as_ is not None:
+            context.add_cookies([cookie_for(self.app, as_, self.site)])
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -96,8 +102,8 @@ class Visits:
 
 
 @pytest.fixture
-def visit(browser: Browser, site: str) -> Iterator[Visits]:
-    visits = Visits(browser, site)
+def visit(browser: Browser, site: str, app: Flask) -> Iterator[Visits]:
+    visits = Visits(browser, site, app)
     yield visits
     wide = [page.url for page in visits.pages if _too_wide(page)]
     for page in visits.pages:

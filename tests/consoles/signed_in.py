@@ -10,15 +10,19 @@ session at one of several roles. In the browser: `visit("/merchant/", as_=user)`
 `page.context.add_cookies([cookie_for(app, user, site)])`.
 """
 
+import re
+
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
+from werkzeug.test import TestResponse
 
 from affiliate.db import unit_of_work
 from affiliate.people import sessions
 from affiliate.people.models import Grant, User, UserSession
 from affiliate.people.sessions import Browser
 
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 TOKEN = "0123456789abcdef"  # what a session has; forms have it signed
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36"
 
@@ -32,6 +36,18 @@ def sign_in(client: FlaskClient, user: User, *, place: Grant | None = None) -> U
         cookie.permanent = True
     client.environ_base["HTTP_X_CSRFTOKEN"] = token(client.application)
     return session
+
+
+def fill_in(client: FlaskClient, path: str, *, to: str = "", **fields: str) -> TestResponse:
+    """Open the page and send its form, as a browser does: with its hidden fields.
+
+    `to` is the form's address where it is another than the page's.
+    """
+    return client.post(to or path, data=hidden_in(client.get(path)) | fields)
+
+
+def hidden_in(page: TestResponse) -> dict[str, str]:
+    return dict(HIDDEN.findall(page.text))
 
 
 def open_session(user: User, *, place: Grant | None = None) -> tuple[str, UserSession]:

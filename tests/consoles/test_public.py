@@ -17,7 +17,8 @@ def test_the_front_page_says_what_this_is(client):
 
     assert page.status_code == 200
     assert "推客" in page.text
-    assert "<script" not in page.text
+    assert 'href="/sign-in"' in page.text
+    assert "Set-Cookie" not in page.headers
 
 
 def test_the_process_is_alive_whatever_else_is(client, app, monkeypatch):

@@ -8,6 +8,7 @@ from affiliate import ids, security
 from affiliate.cli import main
 from affiliate.people import queries
 from affiliate.people.models import Role
+from tests.consoles.signed_in import hidden_in
 from tests.factories.people import a_merchant, a_promoter, a_user, bearer
 
 
@@ -20,12 +21,13 @@ def test_a_new_user_gets_a_link_that_works(client):
 
     assert result.exit_code == 0, result.stderr
     path = result.stdout.strip().removeprefix("http://127.0.0.1:8765")
-    assert "ana@example.com" in client.get(path).text
-    assert client.post(path, data={"password": "short"}).status_code == 422
-    assert client.post(path, data={"password": "correct horse battery"}).status_code == 200
+    form = hidden_in(client.get(path))
+    assert form["username"] == "ana@example.com"
+    assert client.post(path, data=form | {"password": "short"}).status_code == 422
+    assert client.post(path, data=form | {"password": "correct horse battery"}).status_code == 200
     user = queries.user_by_email("ana@example.com")
     assert security.password_fits(user.password_hash, "correct horse battery")
-    assert client.post(path, data={"password": "another horse battery"}).status_code == 404
+    assert client.post(path, data=form | {"password": "another horse battery"}).status_code == 404
     assert "used before" in client.get(path).text
 
 

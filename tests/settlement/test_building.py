@@ -377,6 +377,25 @@ def test_the_job_builds_and_the_sweep_finds_what_was_lost(merchant, maker, rung,
     assert rung == []
 
 
+def test_a_long_build_takes_turns(merchant, maker, rung, monkeypatch):
+    from workers import settlement as jobs
+
+    monkeypatch.setattr(jobs, "TURN_SECONDS", 0)
+    monkeypatch.setattr(jobs.runs.build, "__kwdefaults__", {"size": 1})
+    three_payees(merchant)
+    settlement = begun(merchant, maker)
+
+    turns = 0
+    while settlement.state == "building":
+        jobs.build(merchant.id, settlement.id)
+        assert rung.pop() == ("workers.settlement.build", merchant.id, settlement.id)
+        db.session.refresh(settlement)
+        turns += 1
+
+    assert turns == 4
+    assert sorted(each.gross for each in payouts_of(settlement)) == [100, 200, 300]
+
+
 # --- what the database itself refuses --------------------------------------------------------
 
 

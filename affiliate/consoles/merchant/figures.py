@@ -71,9 +71,8 @@ def overview(merchant_id: int, zone: str) -> Overview:
         of.commission += commission
         of.by_day[day] = commission
         orders[day] = orders.get(day, 0) + count
-    clicks = dict(
-        db.session.execute(_CLICKS, {"merchant": merchant_id, "since": days[0]}).all()  # type: ignore[arg-type]
-    )
+    counted = db.session.execute(_CLICKS, {"merchant": merchant_id, "since": days[0]})
+    clicks: dict[date, int] = {day: count for day, count in counted}  # noqa: C416
     return Overview(
         days,
         sorted(sums.values(), key=lambda each: -each.revenue),

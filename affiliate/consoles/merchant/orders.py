@@ -24,7 +24,7 @@ from affiliate.orders import queries
 from affiliate.orders.models import Line, Order, Status
 from affiliate.people import queries as people
 
-STATES = ("paid", "pending_payment", "cancelled")
+NEWEST = [Order.placed_at, Order.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Row:
 
 @bp.get("/orders/")
 def orders() -> ResponseReturnValue:
-    found, cursor = lists.page(_chosen(current_merchant_id()), [Order.id])
+    found, cursor = lists.page(_chosen(current_merchant_id()), NEWEST)
     return render_template("merchant/orders.html", orders=_rows(found), next=cursor)
 
 
@@ -73,9 +73,9 @@ def order(order_id: str) -> ResponseReturnValue:
 
 
 def recent(merchant_id: int) -> list[Row]:
-    found, _ = lists.page(
-        sa.select(Order).where(Order.merchant_id == merchant_id), [Order.id], limit=6
-    )
+    """The newest few, for the overview."""
+    placed = sa.select(Order).where(Order.merchant_id == merchant_id, Order.placed_at.is_not(None))
+    found, _ = lists.page(placed, NEWEST, limit=6)
     return _rows(found)
 
 
