@@ -14,11 +14,11 @@ up: .venv/run.stamp
 install: .venv/run.stamp
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 # The full counts of kills, generated steps and outages. Takes a while.
 test-long: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check

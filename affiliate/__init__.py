@@ -71,13 +71,14 @@ def _connect(app: Flask, settings: Settings) -> None:
 
 def _dress(app: Flask) -> None:
     from affiliate import assets, formats, headers, i18n
-    from affiliate.consoles import layout, showcase
+    from affiliate.consoles import layout, live, showcase
 
     headers.init_app(app)
     assets.init_app(app)
     i18n.init_app(app)
     formats.init_app(app)
     layout.init_app(app)
+    live.init_app(app)
     showcase.init_app(app)
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "work": "affiliate.cli:work",
     "clock": "affiliate.cli:clock",
     "clicks": "affiliate.cli:clicks",
+    "live": "affiliate.cli:live",
     "db": "affiliate.cli:db",
     "demo": "affiliate.demo:demo",
     "users": "affiliate.people.cli:users",
@@ -109,6 +110,17 @@ def clock() -> None:
 def clicks() -> None:
     """Write clicks from the spool to the database."""
     run("workers.clicks")
+
+
+@click.command()
+@click.option("--host", envvar="AFFILIATE_HOST", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port [the web server's + 1].")
+def live(host: str | None, port: int | None) -> None:
+    """Tell open pages when something comes in (server-sent events)."""
+    from affiliate.live import server
+
+    with embedded.within_reach(config.load(**given(host=host, live_port=port))) as settings:
+        server.main(settings)
 
 
 @click.command(

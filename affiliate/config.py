@@ -43,6 +43,17 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8765, ge=1, le=65535, description="Port the web server listens on.")
+    live_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of `affiliate live`, which tells open pages of new orders; without it "
+        "the one after the web server's. 0: none, pages ask every ten seconds.",
+    )
+    live_url: HttpUrl | None = Field(
+        None,
+        description="Where browsers reach `affiliate live`, if not at the public URL.",
+    )
     workers: int = Field(2, ge=1, le=64, description="RQ worker processes of `affiliate up`.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(False, description="One JSON object a line instead of readable text.")
@@ -72,6 +83,12 @@ class Settings(BaseSettings):
             return str(self.public_url).rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def port_of_live(self) -> int:
+        if self.live_port is not None:
+            return self.live_port
+        return self.port + 1 if self.port < 65535 else self.port - 1
 
     @field_validator("database_url")
     @classmethod

@@ -16,6 +16,13 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 def configure(app: Flask, settings: Settings) -> None:
     """Set up logging for this process and tie every request to an id."""
+    begin(settings)
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def begin(settings: Settings) -> None:
+    """Logging alone, for a process without the application."""
     logging.basicConfig(stream=sys.stderr, level=settings.log_level, format="%(message)s")
     for name in ("rq", "rq.worker", "alembic"):
         logging.getLogger(name).setLevel("WARNING")
@@ -37,8 +44,6 @@ def configure(app: Flask, settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    app.before_request(_begin)
-    app.after_request(_end)
 
 
 def _begin() -> None:

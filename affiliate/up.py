@@ -1,7 +1,7 @@
 """`affiliate up`: the whole system on one machine, under one supervisor.
 
 It owns the data folder, runs PostgreSQL and Valkey (unless outside ones are given), brings the
-schema up to date and then watches four children: web, workers, click writer and clock. A child
+schema up to date and then watches five children: web, workers, click writer, clock and live. A child
 that dies is started again; one that keeps dying, or a database that dies, stops everything with
 a line that says so. Whatever happens to the supervisor, also kill -9, its children are told by
 the kernel.
@@ -35,6 +35,7 @@ COMMANDS = {
     "workers": (*AFFILIATE, "work"),
     "click writer": (*AFFILIATE, "clicks"),
     "clock": (*AFFILIATE, "clock"),
+    "live": (*AFFILIATE, "live"),
 }
 LIVES = 4  # deaths within a minute that are one too many
 READY_SECONDS = 60
@@ -204,7 +205,8 @@ class Family:
 
     def start(self) -> None:
         for name in COMMANDS:
-            self._start(name)
+            if name != "live" or self.settings.live_port != 0:
+                self._start(name)
 
     def _start(self, name: str) -> None:
         settings = self.settings

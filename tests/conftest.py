@@ -155,6 +155,7 @@ def app(place: Place) -> Iterator[Flask]:
             secret_key=SECRET,
             data=place.data,
             allow_future=True,
+            live_port=0,
             log_level="WARNING",
         )
     )

@@ -3,20 +3,20 @@
 from affiliate.config import Settings
 from affiliate.db import unit_of_work
 from affiliate.notices import mail, queries, service
-from workers.context import application, task
+from workers import context
 
 LETTERS_AT_ONCE = 200
 
 
 def tell() -> None:
     """Letters are written first, then sent one by one, each between two transactions."""
-    with application().app_context():
+    with context.application().app_context():
         while _tell_some():
             pass
         with unit_of_work():
             due = queries.due(LETTERS_AT_ONCE)
         for notice_id in due:
-            _send(application().config["SETTINGS"], notice_id)
+            _send(context.application().config["SETTINGS"], notice_id)
 
 
 def _tell_some() -> int:
@@ -39,6 +39,6 @@ def _send(settings: Settings, notice_id: int) -> None:
             service.sent(notice_id)
 
 
-@task
+@context.task
 def forget_letters() -> None:
     service.forget_letters()

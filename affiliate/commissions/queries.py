@@ -28,6 +28,19 @@ def of_orders(orders: Collection[Key]) -> list[Commission]:
     )
 
 
+def promoters_of(merchant_id: int, order_ids: Collection[int]) -> list[int]:
+    """Who earns of these orders, sellers and those above them."""
+    return list(
+        db.session.scalars(
+            sa.select(Commission.payee_id.distinct()).where(
+                Commission.merchant_id == merchant_id,
+                Commission.order_id.in_(order_ids),
+                Commission.payee_kind == "promoter",
+            )
+        )
+    )
+
+
 def entries_of(commissions: Collection[Key]) -> dict[Key, list[Entry]]:
     """The entries of these commissions, oldest first."""
     key = sa.tuple_(Entry.merchant_id, Entry.commission_id)

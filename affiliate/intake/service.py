@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers
 
 from affiliate import clock, jobs, security
 from affiliate.catalog.models import Shop
+from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.intake import reading
@@ -23,8 +24,10 @@ from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Platform
 from affiliate.intake.reading import Unreadable
 from affiliate.ledger.service import Overdrawn
+from affiliate.live import channels
 from affiliate.orders import service as orders
 from affiliate.orders.facts import Order, RefundNotice
+from affiliate.orders.queries import Stored
 
 log = structlog.get_logger(__name__)
 
@@ -179,8 +182,14 @@ def _book(claim: Claim) -> int:
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.book(claim.merchant_id, stored)
+        _tell_open_pages(claim.merchant_id, stored)
     db.session.flush()
     return len(claim.events)
+
+
+def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
+    payees = earned.promoters_of(merchant_id, [order.id for order in stored])
+    channels.announce([channels.merchant(merchant_id), *map(channels.promoter, payees)])
 
 
 def _done(event: Event) -> None:

@@ -90,6 +90,28 @@ class MembershipState(StrEnum):
     ENDED = "ended"
 
 
+class ProductRate(Owned, Model):
+    """What the seller earns of one product instead of the program's rate, from an instant on.
+
+    Never edited: a change is a later row, and a rate of null gives the product back to the terms.
+    """
+
+    __tablename__ = "product_rates"
+
+    program_id: Mapped[int]
+    product_id: Mapped[int]
+    effective_from: Mapped[datetime]
+    rate_ppm: Mapped[int | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        same_merchant("product_id", "products"),
+        sa.UniqueConstraint("merchant_id", "product_id", "program_id", "effective_from"),
+        sa.CheckConstraint("rate_ppm BETWEEN 0 AND 1000000", name="rate"),
+    )
+
+
 class Membership(Owned, Model):
     """A promoter's enrolment in a program, dated: [active_from, active_until).
 

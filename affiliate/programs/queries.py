@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from affiliate.catalog.models import Product
 from affiliate.db import db
 from affiliate.errors import NotFound
-from affiliate.programs.models import Membership, MembershipState, Program, Terms
+from affiliate.programs.models import Membership, MembershipState, ProductRate, Program, Terms
 
 ProgramKey = tuple[int, int]  # merchant, program
 MemberKey = tuple[int, int, int]  # merchant, program, promoter
@@ -47,6 +47,45 @@ def by_keys(keys: Collection[ProgramKey]) -> dict[ProgramKey, Program]:
     wanted = sa.tuple_(Program.merchant_id, Program.id)
     rows = db.session.scalars(sa.select(Program).where(wanted.in_(list(set(keys)))))
     return {(row.merchant_id, row.id): row for row in rows}
+
+
+RateKey = tuple[int, int, str]  # program, shop, the product's id there
+Dated = list[tuple[datetime, int | None]]
+
+
+def product_rates(merchant_id: int, products: Collection[RateKey]) -> dict[RateKey, Dated]:
+    """Every rate that products of these programs ever had of their own, earliest first."""
+    found: dict[RateKey, Dated] = {}
+    if not products:
+        return found
+    key = sa.tuple_(ProductRate.program_id, Product.shop_id, Product.external_id)
+    rows = db.session.execute(
+        sa.select(
+            ProductRate.program_id,
+            Product.shop_id,
+            Product.external_id,
+            ProductRate.effective_from,
+            ProductRate.rate_ppm,
+        )
+        .join(
+            Product,
+            sa.and_(
+                Product.merchant_id == ProductRate.merchant_id,
+                Product.id == ProductRate.product_id,
+            ),
+        )
+        .where(ProductRate.merchant_id == merchant_id, key.in_(list(products)))
+        .order_by(ProductRate.effective_from)
+    )
+    for program_id, shop_id, external_id, since, ppm in rows:
+        found.setdefault((program_id, shop_id, external_id), []).append((since, ppm))
+    return found
+
+
+def rate_as_of(rates: Iterable[tuple[datetime, int | None]], at: datetime) -> int | None:
+    """The product's own rate at an instant; None is the program's."""
+    held = [ppm for since, ppm in rates if since <= at]
+    return held[-1] if held else None
 
 
 def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program:

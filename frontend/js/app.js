@@ -3,6 +3,7 @@
 import "./charts.js";
 import "./copy.js";
 import "./dialogs.js";
+import "./live.js";
 import "./menus.js";
 import "./once.js";
 import "./theme.js";

@@ -15,7 +15,8 @@ from affiliate.intake import service as intake
 from affiliate.ledger.verify import verify
 from affiliate.links import token
 from affiliate.people import service as people
-from tests.factories.catalog import a_shop
+from affiliate.programs import service as programs
+from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
 from tests.factories.orders import a_line, a_refund, an_order, deliver, send
 from tests.factories.people import a_merchant, a_promoter
@@ -371,6 +372,29 @@ def test_a_raise_and_its_reversal_are_released_together(client, town):
         assert service.release(town.merchant.id, time.now() + timedelta(days=31)) == 6
 
     assert (balance(town.ana, "pending"), balance(town.ana, "available")) == (0, 720)
+    clean()
+
+
+def test_a_products_own_rate_counts_for_its_lines_as_of_the_payment(client, town, clock):
+    clock.move(minutes=0)
+    with unit_of_work():
+        shirt = a_product(town.shop, external_id="p1")
+        programs.set_product_rate(town.program, shirt.id, 200_000)
+    clock.move(minutes=1)
+    lines = [a_line("l1", product_id="p1"), a_line("l2", product_id="p2")]
+    order = an_order(town.tk(), lines=lines)
+    deliver(client, town.shop, order)
+    assert earned()["direct", "Ana"] == 2000 + 1200
+
+    clock.move(minutes=1)
+    with unit_of_work():
+        programs.set_product_rate(town.program, shirt.id, None)
+    clock.move(minutes=1)
+    deliver(client, town.shop, order | {"version": 2, "refunds": [a_refund("100.00")]})
+    assert earned()["direct", "Ana"] == 1000 + 600
+
+    deliver(client, town.shop, an_order(town.tk(), lines=lines))
+    assert earned()["direct", "Ana"] == 1600 + 2400
     clean()
 
 

@@ -191,7 +191,7 @@ def test_every_garment_has_a_small_picture_of_its_own():
 def test_a_picture_is_served_where_the_product_says(client):
     listing = story.STORES[0].listings[0]
 
-    answer = client.get(f"/static/demo/{listing.garment}.svg")
+    answer = client.get(f"/static/demo/{listing.garment}.svg", buffered=True)
 
     assert answer.status_code == 200
     assert answer.mimetype == "image/svg+xml"

@@ -12,10 +12,7 @@ import pytest
 from affiliate import config, embedded, up
 from tests.house import system
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
-    pytest.mark.xdist_group("up"),  # they share systems, and each start costs seconds
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 @pytest.fixture(scope="module")

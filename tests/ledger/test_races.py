@@ -97,3 +97,18 @@ def test_accounts_opened_by_eight_at_once_are_opened_once(app, books):
     assert books.balance("receivable") == sum(sizes)
     assert [books.balance("pending", who) for who in (20, 40, 80, 160)] == [8, 6, 4, 2]
     assert_books_balance()
+
+
+def test_the_same_causes_asked_for_in_any_order_move_once(app, books):
+    with unit_of_work():
+        books.book("accrue", "entry:0", 1)
+    causes = [books.posting("accrue", f"entry:{i}", 1) for i in range(1, 101)]
+
+    def ask(thread):
+        return service.post(random.Random(thread).sample(causes, len(causes)))
+
+    answers = at_once(app, [partial(ask, i) for i in range(8)])
+
+    assert sorted(answers) == [0] * 7 + [100]
+    assert books.balance("pending") == 101
+    assert_books_balance()

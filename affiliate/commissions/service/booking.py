@@ -4,7 +4,7 @@ Lock order: the orders' keys (taken by the caller) → commissions → accounts 
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.money import share
 from affiliate.orders.queries import Stored
+from affiliate.programs import queries as programs
+from affiliate.programs.queries import Dated, RateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,12 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> None:
     credited = attribution.choose(merchant_id, orders, settled=settled)
     estimates = freeze(merchant_id, orders, credited)
 
+    rates = _rates(merchant_id, orders, credited)
     batch = _Batch(merchant_id)
     traces: dict[int, Any] = {}
     for order in orders:
         credit = credited[order.id]
-        targets, traces[order.id] = _targets(order, credit)
+        targets, traces[order.id] = _targets(order, credit, rates)
         batch.plan(order, credit, targets, known.get(order.id, {}))
     for order_id in estimates:
         credited[order_id].frozen = None
@@ -92,18 +95,39 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> None:
     batch.write()
 
 
-def _targets(order: Stored, credit: Credit) -> tuple[list[Target], list[Any]]:
+def _rates(
+    merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credit]
+) -> dict[RateKey, Dated]:
+    return programs.product_rates(
+        merchant_id,
+        {
+            (program_id, order.shop_id, line.product_external_id)
+            for order in orders
+            if (program_id := credited[order.id].program_id) is not None
+            for line in order.facts.lines
+            if line.product_external_id
+        },
+    )
+
+
+def _targets(
+    order: Stored, credit: Credit, rates: dict[RateKey, Dated]
+) -> tuple[list[Target], list[Any]]:
     """What everybody should have of this order now, and how that came about."""
     frozen = credit.frozen
     if frozen is None or credit.refusal in ("self_purchase", "test_order"):
         return [], []
-    shares = [Share(*each) for each in frozen["shares"]]
+    seller, *others = [Share(*each) for each in frozen["shares"]]
+    at = datetime.fromisoformat(frozen["at"])
     worths, notes = rules.worths(order.facts, base=frozen["base"])
     trace: list[Any] = [*order.facts.notes, *notes]
     if frozen["inactive"]:
         trace.append(("inactive_upline", {"promoters": frozen["inactive"]}))
     targets = []
     for worth in worths:
+        key = (credit.program_id or 0, order.shop_id, worth.line.product_external_id or "")
+        own = programs.rate_as_of(rates.get(key, ()), at)
+        shares = [seller if own is None else replace(seller, ppm=own), *others]
         targets += _of_line(order, credit, worth, shares, trace)
     return targets, trace
 

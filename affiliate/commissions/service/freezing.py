@@ -43,6 +43,7 @@ def freeze(merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credi
     uplines = _uplines(merchant_id, fresh) if deepest else {}
     for order, credit in fresh:
         credit.frozen = _frozen(credit, terms[order.id], uplines.get(order.id, []), merchant)
+        credit.frozen["at"] = _moment(order, credit).isoformat()
     return [order.id for order, _ in fresh if order.facts.paid_at is None]
 
 

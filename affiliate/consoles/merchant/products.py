@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from affiliate import formats
+from affiliate import clock, formats
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service
 from affiliate.catalog.models import Product, Shop
@@ -20,12 +20,17 @@ from affiliate.i18n import _
 from affiliate.money import Money, share
 from affiliate.people.rules import Right
 from affiliate.programs import queries as programs
+from affiliate.programs import service as program_service
+from affiliate.programs.models import Program, Terms
+from affiliate.programs.queries import Dated, RateKey
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
+    program_id: int
     program: str
     rate_ppm: int
+    own: bool  # the product's own rate, not the program's
     earns: Money | None
 
 
@@ -41,10 +46,9 @@ def products() -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     found, cursor = lists.page(_chosen(merchant_id), [Product.id])
     shops = {shop.id: shop for shop in catalog.shops(merchant_id)}
-    running = programs.running(merchant_id)
     return render_template(
         "merchant/products.html",
-        products=[_row(each, shops[each.shop_id], running) for each in found],
+        products=_rows(merchant_id, found, shops),
         shops=shops,
         next=cursor,
         may_write=current_caller().may(Right.RUN_MERCHANT),
@@ -91,6 +95,24 @@ def show_or_hide(product_id: int) -> ResponseReturnValue:
     return redirect(request.referrer or url_for("merchant.products"), 303)
 
 
+@bp.post("/products/<int:product_id>/rate")
+def change_rate(product_id: int) -> ResponseReturnValue:
+    """One product's rate in one program; empty gives it back to the program's."""
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    product = catalog.product(merchant_id, product_id, lock=True)
+    program = programs.program(merchant_id, int(request.form.get("program") or 0))
+    typed = request.form.get("rate", "").strip()
+    program_service.set_product_rate(
+        program, product.id, formats.typed_ppm(typed) if typed else None
+    )
+    if not request.headers.get("HX-Request"):
+        return redirect(url_for("merchant.products"), 303)
+    shop = catalog.shop(merchant_id, product.shop_id)
+    (row,) = _rows(merchant_id, [product], {shop.id: shop})
+    return render_template("merchant/_product_row.html", each=row, may_write=True)
+
+
 def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
     page = render_template(
         "merchant/product_form.html",
@@ -113,16 +135,32 @@ def _chosen(merchant_id: int) -> sa.Select[Any]:
     return found
 
 
-def _row(product: Product, shop: Shop, running: list[Any]) -> Row:
-    offers = [
-        Offer(
-            program.name,
-            terms.default_rate_ppm,
-            None
-            if product.price is None
-            else Money(share(product.price, terms.default_rate_ppm), product.currency),
+def _rows(merchant_id: int, products: list[Product], shops: dict[int, Shop]) -> list[Row]:
+    running = programs.running(merchant_id)
+    own = programs.product_rates(
+        merchant_id,
+        {(p.id, each.shop_id, each.external_id) for p, _ in running for each in products},
+    )
+    return [Row(each, shops[each.shop_id], _offers(each, running, own)) for each in products]
+
+
+def _offers(
+    product: Product, running: list[tuple[Program, Terms]], own: dict[RateKey, Dated]
+) -> list[Offer]:
+    return [
+        _offer(
+            product,
+            program,
+            terms,
+            own.get((program.id, product.shop_id, product.external_id), []),
         )
         for program, terms in running
         if not program.shop_ids or product.shop_id in program.shop_ids
     ]
-    return Row(product, shop, offers)
+
+
+def _offer(product: Product, program: Program, terms: Terms, own: Dated) -> Offer:
+    rate = programs.rate_as_of(own, clock.now())
+    ppm = terms.default_rate_ppm if rate is None else rate
+    earns = None if product.price is None else Money(share(product.price, ppm), product.currency)
+    return Offer(program.id, program.name, ppm, rate is not None, earns)

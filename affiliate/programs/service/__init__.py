@@ -18,6 +18,7 @@ from affiliate.programs.service.programs import (
     check_new_shop,
     create_program,
     offer_of,
+    set_product_rate,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "enrol",
     "offer_of",
     "refuse",
+    "set_product_rate",
 ]

@@ -12,7 +12,7 @@ from affiliate.db import db
 from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
-from affiliate.programs.models import BEGINNING, Enrolment, Program, Terms
+from affiliate.programs.models import BEGINNING, Enrolment, ProductRate, Program, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 
 _TICK = timedelta(microseconds=1)
@@ -179,3 +179,20 @@ def _fallback(program: Program, url: str | None) -> str | None:
         return address
     message = "The fallback is a page of one of the program's shops."
     raise invalid("/fallback_url", "foreign_host", message)
+
+
+def set_product_rate(program: Program, product_id: int, rate_ppm: int | None) -> None:
+    """Pay the seller another rate for one product from now on; None is the program's rate again."""
+    terms = queries.latest_terms(program.merchant_id, program.id)
+    if rate_ppm is not None and rate_ppm > terms.max_total_ppm:
+        raise invalid("/rate_ppm", "above_ceiling", "The rate is above the program's ceiling.")
+    db.session.add(
+        ProductRate(
+            merchant_id=program.merchant_id,
+            program_id=program.id,
+            product_id=product_id,
+            effective_from=clock.now(),
+            rate_ppm=rate_ppm,
+        )
+    )
+    db.session.flush()

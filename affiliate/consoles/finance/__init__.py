@@ -1,0 +1,33 @@
+"""The finance console: one blueprint, one guard."""
+
+from typing import Any
+
+from flask import Blueprint
+
+from affiliate.consoles import layout
+from affiliate.consoles.session import guard
+from affiliate.errors import AffiliateError
+from affiliate.people.models import Role
+
+bp = Blueprint("finance", __name__, url_prefix="/finance")
+bp.before_request(guard(Role.FINANCE_MAKER, Role.FINANCE_CHECKER, Role.FINANCE_AUDITOR))
+bp.register_error_handler(AffiliateError, layout.show_refusal)
+
+from affiliate.consoles.finance import (  # noqa: E402
+    deciding,
+    ledger,
+    orders,
+    overview,
+    pay_ins,
+    payouts,
+    settlements,
+    words,
+)
+
+
+@bp.context_processor
+def _on_every_page() -> dict[str, Any]:
+    return {"to_review": overview.count_to_review, "last_day": words.last_day}
+
+
+__all__ = ["bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements"]

@@ -1,0 +1,58 @@
+"""One order, as far as money goes: who earned what of it, why, and in which payout it went out."""
+
+import sqlalchemy as sa
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
+
+from affiliate import ids
+from affiliate.attribution import queries as attribution
+from affiliate.attribution import trace
+from affiliate.commissions import queries as commissions
+from affiliate.commissions.models import Entry
+from affiliate.consoles.finance import access, bp, words
+from affiliate.db import db
+from affiliate.orders import queries
+from affiliate.payouts.models import Payout, PayoutLine
+
+
+@bp.get("/orders/<order_id>")
+def order(order_id: str) -> ResponseReturnValue:
+    key = access.key_of("ord", order_id)
+    row = queries.find(*key) or abort(404)
+    earned = commissions.of_orders([key])
+    entries = commissions.entries_of([(each.merchant_id, each.id) for each in earned])
+    credit = attribution.of_orders([key]).get(key)
+    return render_template(
+        "finance/order.html",
+        order=row,
+        merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
+        commissions=[(each, entries.get((each.merchant_id, each.id), [])) for each in earned],
+        payees=words.payees((each.payee_kind, each.payee_id) for each in earned),
+        payouts=_payouts([entry for rows in entries.values() for entry in rows]),
+        story=[trace.sentence(step, row.currency) for step in trace.steps(credit.trace)]
+        if credit
+        else [],
+        role=trace.role,
+    )
+
+
+def _payouts(entries: list[Entry]) -> dict[int, tuple[Payout, str]]:
+    """By entry: the payout that owns it now."""
+    if not entries:
+        return {}
+    merchant_id = entries[0].merchant_id
+    rows = db.session.execute(
+        sa.select(PayoutLine.entry_id, Payout)
+        .join(
+            Payout,
+            sa.and_(
+                Payout.merchant_id == PayoutLine.merchant_id, Payout.id == PayoutLine.payout_id
+            ),
+        )
+        .where(
+            PayoutLine.merchant_id == merchant_id,
+            PayoutLine.entry_id.in_([each.id for each in entries]),
+            PayoutLine.live,
+        )
+    )
+    return {entry_id: (row, ids.encode("pay", merchant_id, row.id)) for entry_id, row in rows}

@@ -1,0 +1,142 @@
+"""What the books, reasons and causes are called by people, and names in the place of keys."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from affiliate.db import db
+from affiliate.i18n import _, _p
+from affiliate.ledger.models import Code, Kind
+from affiliate.people import queries as people
+from affiliate.people.models import User
+
+KINDS: Mapping[str, Any] = MappingProxyType(
+    {
+        Kind.RECEIVABLE: _p("account", "Owed by the merchant"),
+        Kind.PENDING: _p("account", "Pending"),
+        Kind.AVAILABLE: _p("account", "Available"),
+        Kind.RESERVED: _p("account", "In payout"),
+        Kind.FEES: _p("account", "Platform fees"),
+        Kind.TAX: _p("account", "Tax withheld"),
+        Kind.CLEARING: _p("account", "Paid out, not covered"),
+        Kind.RAIL_COSTS: _p("account", "Transfer costs"),
+        Kind.BAD_DEBT: _p("account", "Written off"),
+    }
+)
+CODES: Mapping[str, Any] = MappingProxyType(
+    {
+        Code.ACCRUE: _p("transfer", "Earned"),
+        Code.REVERSE: _p("transfer", "Taken back"),
+        Code.RELEASE: _p("transfer", "Released"),
+        Code.UNRELEASE: _p("transfer", "Release taken back"),
+        Code.REVERSE_AVAILABLE: _p("transfer", "Taken back after release"),
+        Code.PLATFORM_FEE: _p("transfer", "Platform fee"),
+        Code.REVERSE_FEE: _p("transfer", "Platform fee taken back"),
+        Code.RESERVE: _p("transfer", "Put into a payout"),
+        Code.UNRESERVE: _p("transfer", "Taken out of a payout"),
+        Code.PAY: _p("transfer", "Paid out"),
+        Code.WITHHOLD: _p("transfer", "Tax withheld"),
+        Code.RAIL_COST: _p("transfer", "Transfer cost"),
+        Code.RETURN: _p("transfer", "Payout came back"),
+        Code.RETURN_TAX: _p("transfer", "Withheld tax came back"),
+        Code.PAY_IN: _p("transfer", "Paid in"),
+        Code.RETURN_PAY_IN: _p("transfer", "Pay-in sent back"),
+        Code.REMIT: _p("transfer", "Tax remitted"),
+        Code.WRITE_OFF: _p("transfer", "Written off"),
+        Code.RECOVER: _p("transfer", "Recovered"),
+    }
+)
+OWNERS: Mapping[str, Any] = MappingProxyType(
+    {
+        "merchant": _("Merchants"),
+        "promoter": _("Promoters"),
+        "agency": _("Agencies"),
+        "platform": _("Platform"),
+        "authority": _("Tax authority"),
+        "rail": _("Bank"),
+    }
+)
+# Why a settlement left money where it was, and what would change that.
+LEFT: Mapping[str, tuple[Any, Any]] = MappingProxyType(
+    {
+        "negative": (
+            _("More was taken back than earned"),
+            _("Later earnings are set against it first."),
+        ),
+        "not_requested": (
+            _("Not asked for"),
+            _("This merchant pays when its promoters ask for it."),
+        ),
+        "below_minimum": (
+            _("Below the least amount of a payout"),
+            _("It is paid once there is enough."),
+        ),
+        "no_account": (
+            _("No payout account in this currency"),
+            _("It is paid once the payee has given one."),
+        ),
+        "no_rail": (
+            _("The payee's way of payment is not available"),
+            _("It is paid once the payee has given another account."),
+        ),
+        "on_hold": (_("On hold"), _("It is paid once somebody lifts the hold.")),
+    }
+)
+PROVES: Mapping[str, Any] = MappingProxyType(
+    {
+        "totals": _("Every balance is the sum of its transfers"),
+        "balanced": _("Debits equal credits, for each merchant and currency"),
+        "overdrawn": _("No account is below zero that may not be"),
+        "entries": _("Every commission is booked as it was earned"),
+        "payouts": _("Every payout is booked as it was paid"),
+        "payout_sums": _("Every payout is the sum of what it pays"),
+        "payout_lines": _("Nothing is in two payouts"),
+        "reserved": _("What is set aside equals the open payouts"),
+        "balances": _("Every payee's balance equals what they earned"),
+        "pay_ins": _("Every pay-in is booked"),
+        "seals": _("No sealed transfer was changed"),
+    }
+)
+COUNTED: Mapping[str, Any] = MappingProxyType(
+    {
+        "accounts": _("Accounts"),
+        "transfers": _("Transfers"),
+        "entries": _("Entries"),
+        "payouts": _("Payouts"),
+        "payout_lines": _("Lines of payouts"),
+        "pay_ins": _("Pay-ins"),
+        "seals": _("Seals"),
+    }
+)
+Payee = tuple[str, int]
+
+
+def last_day(through: datetime) -> date | None:
+    """The day that a settlement runs through the end of; None when it ends within a day."""
+    at = through.astimezone(UTC)
+    return (at - timedelta(days=1)).date() if at.time() == time() else None
+
+
+def payees(wanted: Iterable[Payee]) -> dict[Payee, str]:
+    """Names of promoters; of other owners what they are."""
+    keys = set(wanted)
+    found = people.promoters({id_ for kind, id_ in keys if kind == "promoter"})
+    return {
+        (kind, id_): found[id_].name
+        if kind == "promoter" and id_ in found
+        else str(OWNERS.get(kind, kind))
+        for kind, id_ in keys
+    }
+
+
+def users(user_ids: Collection[int | None]) -> dict[int, str]:
+    wanted = {each for each in user_ids if each is not None}
+    rows = db.session.execute(sa.select(User.id, User.name).where(User.id.in_(wanted)))
+    return {id_: name for id_, name in rows}  # noqa: C416
+
+
+def merchant_names(merchant_ids: Iterable[int]) -> dict[int, str]:
+    return {id_: row.name for id_, row in people.merchants(merchant_ids).items()}

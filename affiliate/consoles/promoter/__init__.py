@@ -1,0 +1,24 @@
+"""The promoter's console, for the phone: one blueprint, one guard."""
+
+from flask import Blueprint
+
+from affiliate.consoles import layout
+from affiliate.consoles.session import guard
+from affiliate.errors import AffiliateError
+from affiliate.people.models import Role
+
+bp = Blueprint("promoter", __name__, url_prefix="/promoter")
+bp.before_request(guard(Role.PROMOTER))
+bp.register_error_handler(AffiliateError, layout.show_refusal)
+
+from affiliate.consoles.promoter import (  # noqa: E402
+    market,
+    orders,
+    payout_accounts,
+    sharing,
+    team,
+    today,
+    wallet,
+)
+
+__all__ = ["bp", "market", "orders", "payout_accounts", "sharing", "team", "today", "wallet"]

@@ -1,0 +1,148 @@
+"""A promoter's numbers: set-based, per currency, never added across currencies."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from affiliate import clock
+from affiliate.commissions import queries as commissions
+from affiliate.db import db
+from affiliate.ledger import queries as ledger
+from affiliate.money import Money
+from affiliate.people import queries as people
+
+DAYS = 14  # of the small picture of clicks
+SLOW_CLOCKS = timedelta(hours=1)  # an entry is never older than its order, but clocks differ
+
+_EARNED = sa.text("""
+    SELECT e.currency,
+           coalesce(sum(e.amount) FILTER (WHERE o.placed_at >= :today), 0)::bigint AS today,
+           coalesce(sum(e.amount), 0)::bigint AS month,
+           count(DISTINCT (o.merchant_id, o.id)) FILTER (WHERE o.placed_at >= :today) AS orders
+      FROM entries e JOIN orders o ON o.merchant_id = e.merchant_id AND o.id = e.order_id
+     WHERE e.payee_id = :promoter AND e.payee_kind = 'promoter'
+       AND e.created_at >= :entered AND o.placed_at >= :month
+     GROUP BY 1
+""")
+_CLICKS_SINCE = sa.text("""
+    SELECT count(*) FROM clicks
+     WHERE link_id IN (SELECT id FROM links WHERE promoter_id = :promoter) AND at >= :since
+""")
+_CLICKS_BY_DAY = sa.text("""
+    SELECT day, sum(clicks)::bigint FROM link_days
+     WHERE link_id IN (SELECT id FROM links WHERE promoter_id = :promoter) AND day >= :since
+     GROUP BY 1
+""")
+_NEXT_RELEASE = sa.text("""
+    SELECT merchant_id, currency, min(hold_until) FROM entries
+     WHERE payee_id = :promoter AND payee_kind = 'promoter'
+       AND state = 'pending' AND on_hold IS NULL AND amount > 0
+     GROUP BY 1, 2
+""")
+
+
+@dataclass(slots=True)
+class Earned:
+    """In one currency; by the orders' own dates, less what was taken back of them since."""
+
+    currency: str
+    today: int = 0
+    month: int = 0
+    estimated: int = 0
+    pending: int = 0
+    available: int = 0
+
+    def money(self, stage: str) -> Money:
+        return Money(getattr(self, stage), self.currency)
+
+
+@dataclass(slots=True)
+class Today:
+    earned: list[Earned]
+    orders: int
+    clicks: int
+    clicks_by_day: list[int]
+
+
+@dataclass(slots=True)
+class Purse:
+    """What one merchant owes in one currency, by stage."""
+
+    merchant: str
+    currency: str
+    estimated: int = 0
+    pending: int = 0
+    available: int = 0
+    reserved: int = 0
+    paid: int = 0
+    next_at: datetime | None = None
+
+    def money(self, stage: str) -> Money:
+        return Money(getattr(self, stage), self.currency)
+
+
+def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
+    """Days and months begin at midnight of the reader's zone; `usual` is a currency to show when
+    nothing was earned yet.
+    """
+    midnight = clock.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    month = midnight.replace(day=1)
+    earned: dict[str, Earned] = {}
+    for purse in purses(promoter_id):
+        of = earned.setdefault(purse.currency, Earned(purse.currency))
+        of.estimated += purse.estimated
+        of.pending += purse.pending
+        of.available += purse.available
+    orders = 0
+    asked = {
+        "promoter": promoter_id,
+        "today": midnight,
+        "month": month,
+        "entered": month - SLOW_CLOCKS,
+    }
+    for row in db.session.execute(_EARNED, asked):
+        of = earned.setdefault(row.currency, Earned(row.currency))
+        of.today, of.month = row.today, row.month
+        orders += row.orders
+    by_worth = sorted(earned.values(), key=lambda each: (-each.month, each.currency))
+    return Today(
+        by_worth or [Earned(usual)],
+        orders,
+        _clicks_since(promoter_id, midnight),
+        _clicks_by_day(promoter_id),
+    )
+
+
+def purses(promoter_id: int) -> list[Purse]:
+    """Per merchant and currency, the merchant with the most to take first."""
+    found: dict[tuple[int, str], Purse] = {}
+    balances = ledger.balances_of("promoter", promoter_id)
+    sums = commissions.sums_of("promoter", promoter_id)
+    merchants = people.merchants({each.merchant_id for each in (*balances, *sums)})
+
+    def purse(merchant_id: int, currency: str) -> Purse:
+        new = Purse(merchants[merchant_id].name, currency)
+        return found.setdefault((merchant_id, currency), new)
+
+    for balance in balances:
+        setattr(purse(balance.merchant_id, balance.currency), balance.kind, balance.amount)
+    for each in sums:
+        of = purse(each.merchant_id, each.currency)
+        of.estimated, of.paid = each.estimated, each.paid
+    for merchant_id, currency, at in db.session.execute(_NEXT_RELEASE, {"promoter": promoter_id}):
+        purse(merchant_id, currency).next_at = at
+    return sorted(found.values(), key=lambda each: (-each.available, -each.pending, each.merchant))
+
+
+def _clicks_since(promoter_id: int, since: datetime) -> int:
+    return db.session.scalar(_CLICKS_SINCE, {"promoter": promoter_id, "since": since}) or 0
+
+
+def _clicks_by_day(promoter_id: int) -> list[int]:
+    last = clock.now().date()  # days of the rollup are in UTC
+    days: list[date] = [last - timedelta(days=back) for back in reversed(range(DAYS))]
+    rows = db.session.execute(_CLICKS_BY_DAY, {"promoter": promoter_id, "since": days[0]})
+    clicks = {day: count for day, count in rows}  # noqa: C416
+    return [clicks.get(day, 0) for day in days]
