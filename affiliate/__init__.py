@@ -84,7 +84,7 @@ def _dress(app: Flask) -> None:
 
 def _open_doors(app: Flask) -> None:
     from affiliate import api, intake, links
-    from affiliate.consoles import account, merchant, public, session
+    from affiliate.consoles import account, merchant, promoter, public, session
 
     api.init_app(app)
     intake.init_app(app)
@@ -92,4 +92,5 @@ def _open_doors(app: Flask) -> None:
     public.init_app(app)
     account.init_app(app)
     app.register_blueprint(merchant.bp)
+    app.register_blueprint(promoter.bp)
     session.init_app(app)  # last: it looks which doors there are

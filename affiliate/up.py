@@ -1,9 +1,9 @@
 """`affiliate up`: the whole system on one machine, under one supervisor.
 
 It owns the data folder, runs PostgreSQL and Valkey (unless outside ones are given), brings the
-schema up to date and then watches five children: web, workers, click writer, clock and live. A child
-that dies is started again; one that keeps dying, or a database that dies, stops everything with
-a line that says so. Whatever happens to the supervisor, also kill -9, its children are told by
+schema up to date and then watches five children: web, workers, click writer, clock and live. A
+child that dies is started again; one that keeps dying, or a database that dies, stops everything
+with a line that says so. Whatever happens to the supervisor, also kill -9, its children are told by
 the kernel.
 """
 

@@ -64,6 +64,20 @@ def user_by_email(email: str) -> User | None:
     return db.session.scalar(sa.select(User).filter_by(email=normal_email(email) or email))
 
 
+def users_at(domain: str) -> list[tuple[User, str]]:
+    """Who has an address there, with their first role; for the few people of a demo."""
+    roles = sa.select(Grant.user_id, sa.func.min(Grant.role).label("role")).group_by(Grant.user_id)
+    held = roles.subquery()
+    found = db.session.execute(
+        sa.select(User, held.c.role)
+        .join(held, held.c.user_id == User.id)
+        .where(User.email.endswith(f"@{domain}"), User.disabled_at.is_(None))
+        .order_by(User.id)
+        .limit(20)
+    )
+    return [(user, role) for user, role in found]
+
+
 def promoter_by_email(email: str) -> Promoter | None:
     return db.session.scalar(sa.select(Promoter).filter_by(email=email))
 

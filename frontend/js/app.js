@@ -6,6 +6,7 @@ import "./dialogs.js";
 import "./live.js";
 import "./menus.js";
 import "./once.js";
+import "./share.js";
 import "./theme.js";
 import "./toasts.js";
 import "./trouble.js";

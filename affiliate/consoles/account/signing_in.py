@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from affiliate import ids
 from affiliate.consoles import session as door
-from affiliate.consoles.account import bp
+from affiliate.consoles.account import bp, demo
 from affiliate.consoles.account.doors import (
     count_address,
     on_this_machine,
@@ -23,7 +23,6 @@ from affiliate.people import joining, second_factor, service, sessions
 from affiliate.people.models import Role, User, UserSession
 from affiliate.people.tries import TooManyTries
 
-DEMO = "@demo.tuike.example"
 HALF = "half"
 
 
@@ -44,7 +43,7 @@ def check_sign_in() -> ResponseReturnValue:
         return _page(refusal.message, 429, refusal.retry_after)
     if user is None:
         return _page(_("E-mail address and password do not belong together."), 422)
-    if (user.email or "").endswith(DEMO) and not on_this_machine():
+    if demo.is_demo(user) and not on_this_machine():
         return _page(_("Demo people sign in on the machine that runs Tuike only."), 403)
     if user.unconfirmed_since is not None:
         joining.ask_for_confirmation(user)
@@ -62,6 +61,7 @@ def _page(refusal: object = None, status: int = 200, wait: int | None = None) ->
         refusal=refusal,
         next=own_path(request.values.get("next")),
         email=typed("email") or request.args.get("email", ""),
+        cast=demo.cast(),
     )
 
 
@@ -88,9 +88,8 @@ def _code_page() -> str:
 def code() -> ResponseReturnValue:
     if signed_in():
         return redirect(door.home(), 303)
-    return (
-        page("account/code.html", next=own_path(request.args.get("next"))) if _half() else _late()
-    )
+    half = _half()
+    return _code_form(half[1]) if half else _late()
 
 
 @bp.post("/sign-in/code")
@@ -107,16 +106,23 @@ def check_code() -> ResponseReturnValue:
             service.check_totp(user, typed("otp"))
     except AffiliateError as refusal:
         wait = getattr(refusal, "retry_after", None)
-        return page(
-            "account/code.html",
-            status=refusal.status,
-            wait=wait,
-            refusal=refusal.message,
-            next=own_path(request.values.get("next")),
-            by_recovery=bool(typed("recovery")),
-        )
+        return _code_form(user, refusal, wait)
     sessions.end(user.id, row.id)
     return _enter(user, by_otp=True)
+
+
+def _code_form(
+    user: User, refusal: AffiliateError | None = None, wait: int | None = None
+) -> Response:
+    return page(
+        "account/code.html",
+        status=refusal.status if refusal else 200,
+        wait=wait,
+        refusal=refusal.message if refusal else None,
+        next=own_path(request.values.get("next")),
+        by_recovery=bool(typed("recovery")),
+        demo_code=demo.code_for(user),
+    )
 
 
 def _half() -> tuple[UserSession, User] | None:

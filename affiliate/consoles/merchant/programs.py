@@ -10,7 +10,7 @@ from affiliate import formats
 from affiliate.consoles.merchant import bp
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.db import db
-from affiliate.errors import AffiliateError
+from affiliate.errors import AffiliateError, Invalid
 from affiliate.i18n import _
 from affiliate.people.rules import Right
 from affiliate.programs import queries, service
@@ -43,7 +43,7 @@ def create_program() -> ResponseReturnValue:
     try:
         service.create_program(
             merchant_id,
-            name=request.form.get("name", "").strip(),
+            name=_name(),
             enrolment=request.form.get("enrolment", "open"),
             offer=Offer(**_typed_terms()),
         )
@@ -70,7 +70,7 @@ def change_program(program_id: int) -> ResponseReturnValue:
         return _form(found, terms, request.form, _Meanwhile())
     try:
         changes = {
-            "name": request.form.get("name", "").strip(),
+            "name": _name(),
             "enrolment": request.form.get("enrolment", found.enrolment),
             **_typed_terms(),
         }
@@ -86,6 +86,13 @@ class _Meanwhile(AffiliateError):
 
     def __init__(self) -> None:
         super().__init__(_("Somebody else changed this program meanwhile. Look at it again."))
+
+
+def _name() -> str:
+    name = request.form.get("name", "").strip()
+    if not name:
+        raise Invalid(_("A program needs a name."))
+    return name[:200]
 
 
 def _typed_terms() -> dict[str, Any]:

@@ -18,7 +18,7 @@ TAGS = {"zh": "zh-Hans", "es": "es", "pt": "pt-BR"}
 def language_of(country: str) -> str:
     """What most people of a country read, of the languages we have."""
     likely: str = get_global("likely_subtags").get(f"und_{country}", "en")
-    return TAGS.get(likely.split("_")[0], i18n.DEFAULT)
+    return TAGS.get(likely.partition("_")[0], i18n.DEFAULT)
 
 
 def caption(tag: str, *, title: str, price: Money | None, url: str) -> str:

@@ -120,7 +120,8 @@ def purses(promoter_id: int) -> list[Purse]:
     found: dict[tuple[int, str], Purse] = {}
     balances = ledger.balances_of("promoter", promoter_id)
     sums = commissions.sums_of("promoter", promoter_id)
-    merchants = people.merchants({each.merchant_id for each in (*balances, *sums)})
+    owing = {each.merchant_id for each in balances} | {each.merchant_id for each in sums}
+    merchants = people.merchants(owing)
 
     def purse(merchant_id: int, currency: str) -> Purse:
         new = Purse(merchants[merchant_id].name, currency)

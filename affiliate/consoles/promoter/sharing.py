@@ -94,7 +94,7 @@ def sheet(link_id: str) -> ResponseReturnValue:
 
 
 def _caption_language(shop: Shop) -> str:
-    asked = request.args.get("caption")
+    asked = request.args.get("caption", "")
     return asked if asked in i18n.LANGUAGES else captions.language_of(shop.country)
 
 

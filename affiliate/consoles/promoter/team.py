@@ -1,4 +1,4 @@
-"""The promoter's own team: how to invite, and who is below whom. Names, and nothing else of them."""
+"""The promoter's own team: how to invite, and who is below whom. Of people only their names."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

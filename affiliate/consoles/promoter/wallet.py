@@ -120,7 +120,7 @@ def _orders(payout: Payout) -> list[dict[str, Any]]:
     rows = db.session.scalars(
         sa.select(Order).where(Order.merchant_id == payout.merchant_id, Order.id.in_(list(amounts)))
     )
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "key": ids.encode("ord", row.merchant_id, row.id),
             "number": row.number or row.external_id,

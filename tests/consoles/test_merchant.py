@@ -1,0 +1,306 @@
+"""The merchant console: each page works, is closed to strangers, and shows nothing of another's."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from affiliate import clock as time
+from affiliate import ids
+from affiliate.catalog.models import Product, Shop
+from affiliate.db import db, unit_of_work
+from affiliate.intake import service as intake
+from affiliate.links import token
+from affiliate.orders.models import Order
+from affiliate.people.models import Role
+from affiliate.programs import queries as programs
+from affiliate.programs import service
+from affiliate.programs.models import Membership, Program
+from tests.consoles.signed_in import sign_in
+from tests.factories.catalog import a_product, a_shop
+from tests.factories.links import a_link
+from tests.factories.orders import a_refund, an_order, deliver, send
+from tests.factories.people import a_merchant, a_promoter, a_user
+from tests.factories.programs import a_program, an_enrolment
+
+PAGES = [
+    "/merchant/", "/merchant/orders/", "/merchant/products/", "/merchant/products/new",
+    "/merchant/programs/", "/merchant/programs/new", "/merchant/promoters/", "/merchant/shops/",
+    "/merchant/shops/new", "/merchant/recent-orders",
+]  # fmt: skip
+
+
+class Town:
+    def __init__(self, name):
+        self.merchant = a_merchant(name)
+        self.shop = a_shop(self.merchant, name=f"Loja {name}")
+        self.product = a_product(self.shop, title=f"Camisa {name}", external_id="p1")
+        self.program = a_program(self.merchant, name=f"Amigas {name}")
+        self.ana = a_promoter(f"Ana {name}")
+        an_enrolment(self.program, self.ana)
+        self.link = a_link(self.program, self.ana)
+        self.owner = a_user(Role.MERCHANT_OWNER, merchant=self.merchant)
+        self.analyst = a_user(Role.MERCHANT_ANALYST, merchant=self.merchant)
+
+    def order(self, client, **facts):
+        tk = token.make(self.link.id, time.now(), b"abc")
+        told = an_order(tk, number="#77", total="100.00", **facts)
+        deliver(client, self.shop, told)
+        return told
+
+
+@pytest.fixture
+def town(app):
+    with unit_of_work():
+        return Town("Sol")
+
+
+@pytest.fixture
+def other(app):
+    with unit_of_work():
+        return Town("Lua")
+
+
+def order_page():
+    row = db.session.scalars(sa.select(Order).order_by(Order.id)).first()
+    return f"/merchant/orders/{ids.encode('ord', row.merchant_id, row.id)}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_works_and_names_nobody_elses_things(client, town, other, page):
+    town.order(client)
+    other.order(client)
+    sign_in(client, town.owner)
+
+    answer = client.get(page)
+
+    assert answer.status_code == 200
+    assert "Lua" not in answer.text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_works_while_there_is_nothing_yet(client, app, page):
+    with unit_of_work():
+        owner = a_user(Role.MERCHANT_OWNER, merchant=a_merchant())
+    sign_in(client, owner)
+
+    assert client.get(page).status_code == 200
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stranger_is_shown_the_way_in(client, town, page):
+    answer = client.get(page)
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/sign-in?next=")
+
+
+@pytest.mark.parametrize("role", [Role.FINANCE_MAKER, Role.OPERATOR])
+def test_for_other_roles_the_console_does_not_exist(client, town, role):
+    with unit_of_work():
+        somebody = a_user(role)
+    sign_in(client, somebody)
+
+    assert client.get("/merchant/").status_code == 404
+
+
+def test_an_order_tells_who_earns_what_and_why(client, town):
+    told = town.order(client)
+    deliver(client, town.shop, told | {"version": 2, "refunds": [a_refund("40.00")]})
+    sign_in(client, town.owner)
+
+    page = client.get(order_page()).text
+
+    assert "Ana Sol" in page
+    assert "6.00" in page
+    assert "4.00" in page
+    assert "won" in page
+    assert "10%" in page
+
+
+def test_another_merchants_order_is_no_order_here(client, town, other):
+    other.order(client)
+    sign_in(client, town.owner)
+
+    assert client.get(order_page()).status_code == 404
+    assert client.get("/merchant/orders/ord_nonsense").status_code == 404
+
+
+def test_orders_are_found_by_number_and_state(client, town):
+    town.order(client)
+    sign_in(client, town.owner)
+
+    assert "#77" in client.get("/merchant/orders/?q=%2377").text
+    assert "#77" not in client.get("/merchant/orders/?q=78").text
+    assert "#77" in client.get("/merchant/orders/?state=paid").text
+    assert "#77" not in client.get("/merchant/orders/?state=cancelled").text
+
+
+def test_the_reader_reads_and_cannot_write(client, town):
+    sign_in(client, town.analyst)
+
+    assert "inline-rate" not in client.get("/merchant/products/").text
+    answer = client.post(
+        f"/merchant/products/{town.product.id}/rate",
+        data={"program": town.program.id, "rate": "20"},
+    )
+    assert answer.status_code == 403
+
+
+def rate_of(town):
+    key = (town.program.id, town.shop.id, "p1")
+    rates = programs.product_rates(town.merchant.id, {key}).get(key, [])
+    return programs.rate_as_of(rates, time.now())
+
+
+def test_a_rate_is_changed_where_it_stands(client, town):
+    sign_in(client, town.owner)
+    url = f"/merchant/products/{town.product.id}/rate"
+
+    row = client.post(
+        url, data={"program": town.program.id, "rate": "12.5"}, headers={"HX-Request": "true"}
+    )
+
+    assert row.status_code == 200
+    assert row.text.count("<tr") == 1
+    assert "12.5" in row.text
+    assert rate_of(town) == 125_000
+    client.post(url, data={"program": town.program.id, "rate": ""})
+    assert rate_of(town) is None
+
+
+@pytest.mark.parametrize("rate", ["101", "-1", "ten", "1.23456", "1e2"])
+def test_a_rate_that_cannot_be_is_refused_with_words(client, town, rate):
+    sign_in(client, town.owner)
+
+    answer = client.post(
+        f"/merchant/products/{town.product.id}/rate",
+        data={"program": town.program.id, "rate": rate},
+        headers={"HX-Request": "true"},
+    )
+
+    assert answer.status_code == 422
+    assert rate_of(town) is None
+
+
+@pytest.mark.parametrize("what", ["rate", "visibility"])
+def test_another_merchants_product_cannot_be_touched(client, town, other, what):
+    sign_in(client, town.owner)
+
+    answer = client.post(
+        f"/merchant/products/{other.product.id}/{what}",
+        data={"program": other.program.id, "rate": "20"},
+    )
+
+    assert answer.status_code == 404
+    assert db.session.get(Product, (other.merchant.id, other.product.id)).hidden_at is None
+
+
+def test_a_product_is_published_and_a_wrong_one_explained(client, town):
+    sign_in(client, town.owner)
+    typed = {
+        "shop": town.shop.id, "title": "Vestido 👗", "external_id": "p9", "price": "199.90",
+        "url": f"https://{town.shop.domain}/vestido",
+    }  # fmt: skip
+
+    refused = client.post("/merchant/products/new", data=typed | {"url": "https://evil.example/"})
+    assert refused.status_code == 422
+    assert "Vestido 👗" in refused.text
+    assert client.post("/merchant/products/new", data=typed).status_code == 303
+
+    assert "Vestido 👗" in client.get("/merchant/products/").text
+
+
+def a_form(**changes):
+    return {
+        "name": "Verão", "rate": "12", "tier_2": "3", "tier_3": "", "window_days": "30",
+        "hold_days": "7", "enrolment": "open", "self_purchase": "none", "inactive_upline": "skip",
+    } | changes  # fmt: skip
+
+
+def test_a_program_is_made_and_changed_from_now_on(client, town):
+    sign_in(client, town.owner)
+    assert client.post("/merchant/programs/new", data=a_form()).status_code == 303
+    made = db.session.scalars(sa.select(Program).where(Program.name == "Verão")).one()
+
+    changed = a_form(rate="15", version=str(made.version))
+    assert client.post(f"/merchant/programs/{made.id}", data=changed).status_code == 303
+
+    versions = programs.terms_of([(made.merchant_id, made.id)])[made.merchant_id, made.id]
+    assert [terms.default_rate_ppm for terms in versions] == [120_000, 150_000]
+
+
+def test_the_second_of_two_editors_is_told_and_loses_nothing(client, town):
+    sign_in(client, town.owner)
+    url = f"/merchant/programs/{town.program.id}"
+    version = str(town.program.version)
+    assert client.post(url, data=a_form(version=version)).status_code == 303
+
+    second = client.post(url, data=a_form(name="Meu nome", version=version))
+
+    assert second.status_code == 409
+    assert "Meu nome" in second.text
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": "120"}, {"rate": ""}, {"hold_days": "many"}, {"name": ""}], ids=str
+)
+def test_terms_that_cannot_be_are_refused_with_words(client, town, change):
+    sign_in(client, town.owner)
+
+    answer = client.post("/merchant/programs/new", data=a_form(**change))
+
+    assert answer.status_code == 422
+    assert "notice tone-bad" in answer.text
+
+
+def test_an_application_is_decided_once(client, town):
+    with unit_of_work():
+        program = a_program(town.merchant, enrolment="approval")
+        member = service.enrol(program, a_promoter("Duda").id, by_merchant=False)
+    sign_in(client, town.owner)
+    url = f"/merchant/promoters/{program.id}/{member.id}/approve"
+    assert "Duda" in client.get("/merchant/promoters/?state=applied").text
+
+    assert client.post(url).status_code == 303
+    assert client.post(url).status_code == 409
+
+    db.session.expire_all()
+    assert db.session.get(Membership, (town.merchant.id, member.id)).state == "active"
+
+
+def test_a_shop_is_connected_and_its_secret_shown_once(client, town):
+    sign_in(client, town.owner)
+    typed = {
+        "platform": "standard", "name": "Loja nova", "domain": "nova.example.com",
+        "country": "br", "currency": "brl",
+    }  # fmt: skip
+
+    page = client.post("/merchant/shops/new", data=typed)
+
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", page.text)
+    assert secret
+    assert "/hooks/shp_" in page.text
+    assert secret.group() not in client.get("/merchant/shops/").text
+    assert client.post("/merchant/shops/new", data=typed).status_code == 409
+    assert db.session.scalar(sa.select(Shop.currency).where(Shop.name == "Loja nova")) == "BRL"
+
+
+def test_what_could_not_be_read_is_shown_and_tried_again(client, town):
+    send(client, town.shop, an_order(currency="XYZ"))
+    intake.drain(town.merchant.id, town.shop.id)
+    sign_in(client, town.owner)
+
+    page = client.get("/merchant/shops/").text
+    assert "/data/currency" in page
+
+    assert client.post("/merchant/shops/retry").status_code == 303
+    assert "/data/currency" not in client.get("/merchant/shops/").text
+
+
+def test_titles_of_shops_are_written_out_and_never_run(client, town):
+    with unit_of_work():
+        a_product(town.shop, title="<script>alert(1)</script>")
+    sign_in(client, town.owner)
+
+    assert "<script>alert" not in client.get("/merchant/products/").text
