@@ -84,7 +84,7 @@ def _dress(app: Flask) -> None:
 
 def _open_doors(app: Flask) -> None:
     from affiliate import api, intake, links
-    from affiliate.consoles import account, merchant, promoter, public, session
+    from affiliate.consoles import account, finance, merchant, operator, promoter, public, session
 
     api.init_app(app)
     intake.init_app(app)
@@ -93,4 +93,6 @@ def _open_doors(app: Flask) -> None:
     account.init_app(app)
     app.register_blueprint(merchant.bp)
     app.register_blueprint(promoter.bp)
+    app.register_blueprint(finance.bp)
+    app.register_blueprint(operator.bp)
     session.init_app(app)  # last: it looks which doors there are

@@ -7,7 +7,7 @@ mistaken; digits come from ISO 4217. `price` has the local symbol, for goods in 
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +34,7 @@ class NotANumber(AffiliateError):
 
 
 def init_app(app: Flask) -> None:
-    for each in (number, amount, money, price, ppm, day, instant, ago, seconds):
+    for each in (number, amount, money, price, ppm, day, short_day, instant, ago, seconds):
         app.jinja_env.filters[each.__name__] = _late(each)
 
 
@@ -91,6 +91,14 @@ def day(value: date | datetime) -> str:
     """A datetime counts as the day it is for the reader."""
     here = value.astimezone(i18n.zone()).date() if isinstance(value, datetime) else value
     return dates.format_date(here, "medium", locale=i18n.locale())
+
+
+def short_day(value: datetime) -> str:
+    """Without the year, where that is this one or nearly: "Dec 14"."""
+    if abs(value - clock.now()) > timedelta(days=300):
+        return day(value)
+    here = value.astimezone(i18n.zone())
+    return dates.format_skeleton("MMMd", here, locale=i18n.locale())
 
 
 def instant(value: datetime) -> str:

@@ -18,6 +18,7 @@ from affiliate.db import after_commit
 log = structlog.get_logger(__name__)
 
 RETRY = Retry(max=4, interval=[10, 60, 300, 1800])
+HOUR = 3600  # seconds; RQ would end a long settlement after three minutes
 URGENCY = ("money", "intake", "default", "slow")  # queues, most urgent first
 
 
@@ -67,11 +68,34 @@ def enqueue(job: Job, *arguments: str | int, once_per_ms: int = 0) -> None:
     redis: Redis = current_app.extensions["redis"]
     try:
         if once_per_ms:
-            name = "bell:" + ":".join([str(job), *map(str, arguments)])
-            if not redis.set(name, 1, nx=True, px=once_per_ms):
+            if not redis.set(_bell(job, arguments), 1, nx=True, px=once_per_ms):
                 return
         queue = Queue(QUEUE_OF[job], connection=redis, serializer=JSONSerializer)
-        queue.enqueue(str(job), *arguments, retry=RETRY, result_ttl=0, failure_ttl=7 * 86400)
+        queue.enqueue(
+            str(job),
+            *arguments,
+            retry=RETRY,
+            job_timeout=HOUR,
+            result_ttl=0,
+            failure_ttl=7 * 24 * HOUR,
+        )
     except RedisError:
         # The row is stored, so nothing is lost: the sweep finds it within a minute.
         log.warning("bell not rung", job=str(job), arguments=arguments, exc_info=True)
+
+
+def answer(job: Job, *arguments: str | int) -> None:
+    """Called by a job with `once_per_ms` before it looks for its rows.
+
+    What is stored from here on rings again: else a row that comes just after the look would wait
+    for the sweep.
+    """
+    redis: Redis = current_app.extensions["redis"]
+    try:
+        redis.delete(_bell(job, arguments))
+    except RedisError:
+        log.warning("bell not answered", job=str(job), arguments=arguments, exc_info=True)
+
+
+def _bell(job: Job, arguments: tuple[str | int, ...]) -> str:
+    return "bell:" + ":".join([str(job), *map(str, arguments)])

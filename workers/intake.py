@@ -1,5 +1,6 @@
 """Inbox jobs: book what waits, ring again for lost bells, forget old bodies."""
 
+from affiliate import jobs
 from affiliate.intake import service
 from workers.context import application, task
 
@@ -7,6 +8,7 @@ from workers.context import application, task
 def drain(merchant_id: int, shop_id: int) -> None:
     """Book a shop's waiting events. Its batches are its own units of work."""
     with application().app_context():
+        jobs.answer(jobs.Job.DRAIN_INBOX, merchant_id, shop_id)
         service.drain(merchant_id, shop_id)
 
 

@@ -38,7 +38,7 @@ def balances(caller: Caller, promoter_id: PromoterId) -> Balances:
         row = amounts.setdefault((sums.merchant_id, sums.currency), {})
         row |= {"estimated": sums.estimated, "paid": sums.paid}
     if promoter_id not in caller.promoter_ids:
-        amounts = {key: row for key, row in amounts.items() if _reads(caller, key[0])}
+        amounts = {key: row for key, row in amounts.items() if caller.has(Right.READ_MONEY, key[0])}
         if not amounts and not caller.may(Right.ADMINISTER):
             raise NotFound("There is no such promoter here.")
     return Balances(
@@ -51,10 +51,3 @@ def balances(caller: Caller, promoter_id: PromoterId) -> Balances:
             for (merchant_id, currency), row in sorted(amounts.items())
         ]
     )
-
-
-def _reads(caller: Caller, merchant_id: int) -> bool:
-    if not caller.may(Right.READ_MONEY):
-        return False
-    scope = caller.scope(Right.READ_MONEY)
-    return scope is None or merchant_id in scope

@@ -108,16 +108,13 @@ def _visible(caller: Caller) -> sa.ColumnElement[bool]:
 
 def shown(caller: Caller, rows: Sequence[Commission]) -> list[CommissionShown]:
     """Those of these commissions that the caller may see, with their entries."""
-    rows = [row for row in rows if _reads_all(caller, row) or _is_own(caller, row)]
+    rows = [
+        row
+        for row in rows
+        if caller.has(Right.READ_MERCHANT, row.merchant_id) or _is_own(caller, row)
+    ]
     entries = queries.entries_of([(row.merchant_id, row.id) for row in rows])
     return [_shown(caller, row, entries.get((row.merchant_id, row.id), [])) for row in rows]
-
-
-def _reads_all(caller: Caller, row: Commission) -> bool:
-    if not caller.may(Right.READ_MERCHANT):
-        return False
-    scope = caller.scope(Right.READ_MERCHANT)
-    return scope is None or row.merchant_id in scope
 
 
 def _is_own(caller: Caller, row: Commission) -> bool:
@@ -128,7 +125,9 @@ def _shown(caller: Caller, row: Commission, entries: Sequence[Entry]) -> Commiss
     def money(amount: int) -> Money:
         return Money.of(amount, row.currency)
 
-    knows_via = _reads_all(caller, row) or row.via_id in caller.promoter_ids
+    knows_via = (
+        caller.has(Right.READ_MERCHANT, row.merchant_id) or row.via_id in caller.promoter_ids
+    )
     pending = [entry for entry in entries if entry.state == "pending"]
     return CommissionShown(
         id=(row.merchant_id, row.id),

@@ -243,19 +243,11 @@ def _refund(refund: Refund, currency: str) -> RefundShown:
     )
 
 
-def _reads_all(caller: Caller, merchant_id: int) -> bool:
-    """Whether the caller reads the merchant's orders, and not only what concerns a promoter."""
-    if not caller.may(Right.READ_MERCHANT):
-        return False
-    scope = caller.scope(Right.READ_MERCHANT)
-    return scope is None or merchant_id in scope
-
-
 def _credit(caller: Caller, credit: Attribution | None) -> CreditShown | None:
     if credit is None:
         return None
     mine = credit.promoter_id in caller.promoter_ids
-    if not mine and not _reads_all(caller, credit.merchant_id):
+    if not mine and not caller.has(Right.READ_MERCHANT, credit.merchant_id):
         return None
     merchant_id = credit.merchant_id
     return CreditShown(
@@ -270,7 +262,7 @@ def _credit(caller: Caller, credit: Attribution | None) -> CreditShown | None:
 
 def _trace(caller: Caller, row: Order, credit: Attribution | None) -> list[StepShown]:
     steps = trace.steps(credit.trace) if credit else []
-    if not _reads_all(caller, row.merchant_id):
+    if not caller.has(Right.READ_MERCHANT, row.merchant_id):
         steps = trace.for_promoters(steps, caller.promoter_ids)
     return [
         StepShown(code=step[0], args=step[1], text=trace.sentence(step, row.currency))

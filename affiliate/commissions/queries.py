@@ -32,7 +32,9 @@ def promoters_of(merchant_id: int, order_ids: Collection[int]) -> list[int]:
     """Who earns of these orders, sellers and those above them."""
     return list(
         db.session.scalars(
-            sa.select(Commission.payee_id).distinct().where(
+            sa.select(Commission.payee_id)
+            .distinct()
+            .where(
                 Commission.merchant_id == merchant_id,
                 Commission.order_id.in_(order_ids),
                 Commission.payee_kind == "promoter",

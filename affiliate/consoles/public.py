@@ -11,7 +11,6 @@ from flask import (
     Flask,
     Response,
     current_app,
-    g,
     jsonify,
     redirect,
     render_template,
@@ -24,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from affiliate import clock, config
-from affiliate.consoles import session
+from affiliate.consoles import layout, session
 from affiliate.db import db
 from affiliate.errors import AffiliateError, NotFound
 from affiliate.insight import queries as insight
@@ -33,13 +32,11 @@ from affiliate.people import queries, service
 
 bp = Blueprint("public", __name__)
 
-WORDS = {404: "There is nothing at this address.", 500: "Something went wrong on our side."}
-
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
-    app.register_error_handler(HTTPException, _show_error)
-    app.register_error_handler(AffiliateError, _show_refusal)
+    app.register_error_handler(HTTPException, layout.show_error)
+    app.register_error_handler(AffiliateError, layout.show_refusal)
 
 
 @bp.get("/")
@@ -145,25 +142,3 @@ def _lag() -> dict[str, int]:
         "inbox_lag_seconds": int((clock.now() - oldest).total_seconds()) if oldest else 0,
         "spool_bytes_waiting": insight.backlog(current_app.extensions["spool"].folder).bytes,
     }
-
-
-def _show_error(error: HTTPException) -> ResponseReturnValue:
-    status = error.code or 500
-    if status < 400:
-        return error.get_response()
-    words = WORDS.get(status) or error.description or ""
-    return _error(status, error.name, words)
-
-
-def _show_refusal(error: AffiliateError) -> ResponseReturnValue:
-    return _error(error.status, error.code.replace("_", " ").capitalize(), str(error.message))
-
-
-def _error(status: int, title: str, words: str) -> ResponseReturnValue:
-    request_id = g.get("request_id", "")
-    if request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html":
-        return {"error": title, "message": words, "request_id": request_id}, status
-    page = render_template(
-        "public/error.html", status=status, title=title, words=words, request_id=request_id
-    )
-    return page, status

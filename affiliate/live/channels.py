@@ -1,6 +1,7 @@
 """Whom news is for, by name, and how it is told."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 from flask import current_app
@@ -24,7 +25,8 @@ def promoter(promoter_id: int) -> str:
 
 def prefix(settings: Settings) -> str:
     """Valkey's channels know no database numbers, so two instances on one server need this."""
-    return f"live:{parse_url(settings.redis_url or '').get('db', 0)}:"
+    place: dict[str, Any] = parse_url(settings.redis_url or "")  # type: ignore[no-untyped-call]
+    return f"live:{place.get('db', 0)}:"
 
 
 def announce(names: Iterable[str]) -> None:

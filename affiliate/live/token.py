@@ -1,6 +1,6 @@
 """The ticket that opens one stream: signed, good for half a day, for the news of one place.
 
-It stands in an address, so it may be in a proxy's log. It shows nothing but that something happened.
+It stands in an address, so it may be in a proxy's log. It shows only that something happened.
 """
 
 from dataclasses import dataclass

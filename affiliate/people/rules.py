@@ -92,11 +92,15 @@ class Caller:
             ids.add(held.merchant_id)
         return frozenset(ids)
 
+    def has(self, right: Right, merchant_id: int) -> bool:
+        """Whether the right is held for this merchant."""
+        return any(held.covers(merchant_id) for held in self._with(right))
+
     def require(self, right: Right, merchant_id: int) -> None:
         """NotFound where the merchant is none of the caller's business, so that nobody learns
         what exists elsewhere; Forbidden where the caller sees it but may not do this.
         """
-        if any(held.covers(merchant_id) for held in self._with(right)):
+        if self.has(right, merchant_id):
             return
         if any(held.covers(merchant_id) for held in self.held):
             raise Forbidden("Your role does not allow this.")

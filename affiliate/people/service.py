@@ -15,7 +15,7 @@ from affiliate import clock, ids, security
 from affiliate.db import db
 from affiliate.errors import AffiliateError, Conflict, FieldError, Invalid, NotFound, invalid
 from affiliate.i18n import _
-from affiliate.people import queries, rules
+from affiliate.people import queries, rules, sessions
 from affiliate.people.models import (
     ApiKey,
     Grant,
@@ -102,6 +102,29 @@ def change_user(user: User, *, name: str, locale: str, timezone: str) -> None:
     db.session.flush()
 
 
+def disable_user(user: User) -> None:
+    """Signed out everywhere, and no way in: neither password nor link nor key. Safe to repeat."""
+    if user.disabled_at is not None:
+        return
+    user.disabled_at = clock.now()
+    sessions.end_all(user.id)
+    _void_links(user.id)
+    db.session.flush()
+
+
+def enable_user(user: User) -> None:
+    user.disabled_at = None
+    db.session.flush()
+
+
+def _void_links(user_id: int) -> None:
+    db.session.execute(
+        sa.update(OneTimeLink)
+        .where(OneTimeLink.user_id == user_id, OneTimeLink.used_at.is_(None))
+        .values(used_at=clock.now())
+    )
+
+
 def check_password_length(password: str) -> None:
     if len(password) not in PASSWORD_LENGTH:
         raise PasswordTooWeak(
@@ -155,11 +178,7 @@ def use_link(secret: str, password: str) -> User:
         user = take_link(secret, FOR_PASSWORDS)
         set_password(user, password)
         user.unconfirmed_since = None
-    db.session.execute(
-        sa.update(OneTimeLink)
-        .where(OneTimeLink.user_id == user.id, OneTimeLink.used_at.is_(None))
-        .values(used_at=clock.now())
-    )
+    _void_links(user.id)
     return user
 
 

@@ -9,6 +9,7 @@ const LONGEST_PAUSE = 300_000;
 let source, asking, trying;
 let pause = FIRST_PAUSE;
 let wasOpen = false;
+let asksRarely = false;
 
 const parts = () => document.querySelectorAll("[data-live]");
 const fetchAgain = () => parts().forEach((part) => part.dispatchEvent(new CustomEvent("news")));
@@ -20,7 +21,7 @@ const opened = () => {
 };
 
 const failed = () => {
-  ask(ASK);
+  if (asksRarely) ask(ASK);
   if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
   source = undefined;
   trying = setTimeout(connect, pause * (0.5 + Math.random()));
@@ -37,6 +38,7 @@ const connect = () => {
 };
 
 const ask = (after) => {
+  asksRarely = after > ASK;
   clearTimeout(asking);
   asking = setTimeout(() => {
     fetchAgain();

@@ -123,7 +123,7 @@ def test_pages_do_not_answer_with_problems(client):
     assert page.status_code == for_machines.status_code == 404
     assert page.mimetype == "text/html"
     assert "There is nothing at this address." in page.text
-    assert for_machines.json["message"] == "There is nothing at this address."
+    assert for_machines.json["error"] == "Not Found"
 
 
 @pytest.mark.parametrize(

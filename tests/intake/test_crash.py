@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from rq import Queue
+from rq.serializers import JSONSerializer
 
+import workers.intake
 from affiliate import clock as time
 from affiliate.db import db, unit_of_work
 from affiliate.intake import queries, service
@@ -64,7 +67,7 @@ with app.app_context():
 
 
 @pytest.fixture
-def town(committed, client, rung):
+def town(committed, client):
     with unit_of_work():
         shop = a_shop()
         link = a_link(a_program(people.merchant(shop.merchant_id)))
@@ -110,7 +113,7 @@ def test_a_worker_killed_anywhere_books_nothing_and_the_next_one_everything(town
     assert verify().ok
 
 
-def test_eight_workers_at_one_shop_book_every_order_once(town, app, client, rung):
+def test_eight_workers_at_one_shop_book_every_order_once(town, app, client):
     orders = [an_order(id=f"many{i}") for i in range(40)]
     for order in orders * 2:
         send(client, town, order)
@@ -125,3 +128,19 @@ def test_eight_workers_at_one_shop_book_every_order_once(town, app, client, rung
     assert queries.counts() == {"waiting": 0, "done": 85, "quarantined": 0}
     assert booked()[0] == 45
     assert verify().ok
+
+
+def test_a_webhook_that_comes_while_a_worker_looks_rings_again(town, app, client):
+    """The bell is held back for a moment; who arrives in it must not wait for the sweep."""
+    workers.intake.drain(town.merchant_id, town.id)
+    app.extensions["redis"].flushdb()
+
+    send(client, town, an_order(id="first"))
+    workers.intake.drain(town.merchant_id, town.id)
+    send(client, town, an_order(id="just after"))
+
+    assert jobs_waiting(app) == 2
+
+
+def jobs_waiting(app):
+    return len(Queue("intake", connection=app.extensions["redis"], serializer=JSONSerializer))

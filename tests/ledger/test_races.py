@@ -83,7 +83,7 @@ def test_one_cause_with_two_amounts_moves_one_of_them(app, books):
 
 def test_accounts_opened_by_eight_at_once_are_opened_once(app, books):
     # Different numbers of accounts: left to itself, each thread would open them in its own order.
-    sizes = [20 * 2**i for i in range(4)] * 2
+    sizes = [100 * 2**i for i in range(4)] * 2
 
     def open_all(thread):
         people = range(1, sizes[thread] + 1)
@@ -95,20 +95,20 @@ def test_accounts_opened_by_eight_at_once_are_opened_once(app, books):
 
     assert answers == sizes
     assert books.balance("receivable") == sum(sizes)
-    assert [books.balance("pending", who) for who in (20, 40, 80, 160)] == [8, 6, 4, 2]
+    assert [books.balance("pending", who) for who in (100, 200, 400, 800)] == [8, 6, 4, 2]
     assert_books_balance()
 
 
 def test_the_same_causes_asked_for_in_any_order_move_once(app, books):
     with unit_of_work():
         books.book("accrue", "entry:0", 1)
-    causes = [books.posting("accrue", f"entry:{i}", 1) for i in range(1, 101)]
+    causes = [books.posting("accrue", f"entry:{i}", 1) for i in range(1, 2001)]
 
     def ask(thread):
         return service.post(random.Random(thread).sample(causes, len(causes)))
 
     answers = at_once(app, [partial(ask, i) for i in range(8)])
 
-    assert sorted(answers) == [0] * 7 + [100]
-    assert books.balance("pending") == 101
+    assert sorted(answers) == [0] * 7 + [2000]
+    assert books.balance("pending") == 2001
     assert_books_balance()

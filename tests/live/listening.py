@@ -1,11 +1,12 @@
 """`affiliate live` as a process of its own, and streams of it as a page opens them."""
 
 import os
+import socket
 import subprocess
-import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Queue
+from io import BufferedReader
 
 import httpx
 
@@ -20,65 +21,55 @@ SECONDS = 20  # what is awaited comes at once, but the machine may be busy
 
 
 @dataclass
+class Stream:
+    """One open page."""
+
+    lines: BufferedReader
+
+    def next(self) -> str | None:
+        """The next line that says something; None at the end."""
+        for line in self.lines:
+            if line.strip(b":\r\n"):
+                return line.decode().strip()
+        return None
+
+    def begin(self) -> "Stream":
+        """Past the head, so that it certainly listens."""
+        assert self.next() == "HTTP/1.1 200 OK"
+        while not str(self.next()).startswith("retry: "):
+            pass
+        return self
+
+
+@dataclass
 class Exchange:
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     port: int
 
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.port}"
+    def status(self, path: str, method: str = "GET") -> int:
+        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}").status_code
 
-    def status(self, path, method="GET"):
-        return httpx.request(method, self.address + path).status_code
-
-    def is_well(self):
+    def is_well(self) -> bool:
         try:
             return self.status("/livez") == 200
         except httpx.HTTPError:
             return False
 
     @contextmanager
-    def stream(self, channel, user_id=1):
-        """Lines that are not empty, in a queue; None at the end."""
-        path = f"/live/{token.make(SETTINGS, Ticket(user_id, channel))}"
-        lines = Queue()
-        timeout = httpx.Timeout(SECONDS, read=60)
-        with httpx.stream("GET", self.address + path, timeout=timeout) as answer:
-            thread = threading.Thread(target=_read, args=(answer, lines))
-            thread.start()
-            try:
-                yield Stream(answer, lines)
-            finally:
-                answer.extensions["network_stream"].get_extra_info("socket").shutdown(2)
-                thread.join()
+    def stream(self, channel: str, user_id: int = 1) -> Iterator[Stream]:
+        ticket = token.make(SETTINGS, Ticket(user_id, channel))
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as door:
+            door.sendall(f"GET /live/{ticket} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            with door.makefile("rb") as lines:
+                yield Stream(lines)
 
-
-def _read(answer, lines):
-    try:
-        for line in answer.iter_lines():
-            if line:
-                lines.put(line)
-    except httpx.HTTPError:
-        pass
-    lines.put(None)
-
-
-@dataclass
-class Stream:
-    answer: httpx.Response
-    lines: Queue
-
-    def next(self):
-        return self.lines.get(timeout=SECONDS)
-
-    def begin(self):
-        """Past what it says at its beginning, so that it certainly listens."""
-        assert self.next().startswith("retry: ")
-        return self
+    def may_listen(self, user_id: int) -> bool:
+        with self.stream("merchant:1", user_id) as page:
+            return page.next() == "HTTP/1.1 200 OK"
 
 
 @contextmanager
-def exchange(redis_url, **environment):
+def exchange(redis_url: str, **environment: str) -> Iterator[Exchange]:
     """A running `affiliate live`. It needs no database, so it gets an address of none."""
     port = free_port()
     given = {
@@ -87,12 +78,9 @@ def exchange(redis_url, **environment):
         "AFFILIATE_SECRET_KEY": SECRET,
         "AFFILIATE_LIVE_PORT": str(port),
     }
-    process = subprocess.Popen(
-        [*AFFILIATE, "live"], cwd=ROOT, env=os.environ | given | environment
-    )
-    running = Exchange(process, port)
+    process = subprocess.Popen([*AFFILIATE, "live"], cwd=ROOT, env=os.environ | given | environment)
     try:
-        yield running
+        yield Exchange(process, port)
     finally:
         process.terminate()
         try:
@@ -103,7 +91,7 @@ def exchange(redis_url, **environment):
 
 
 @contextmanager
-def well(redis_url):
+def well(redis_url: str) -> Iterator[Exchange]:
     with exchange(redis_url) as running:
         wait(running.is_well)
         yield running

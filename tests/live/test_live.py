@@ -4,28 +4,33 @@ import os
 import re
 import signal
 import socket
+from contextlib import ExitStack
 
 import pytest
+import sqlalchemy as sa
 from itsdangerous import TimestampSigner
+from pydantic import HttpUrl, SecretStr
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from affiliate import clock as time
 from affiliate import servers
-from affiliate.db import unit_of_work
+from affiliate.db import db, unit_of_work
+from affiliate.intake import service as intake
 from affiliate.links import token as clicks
 from affiliate.live import channels, token
 from affiliate.live.token import Ticket
+from affiliate.orders.models import Order
 from affiliate.people.models import Role
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_shop
 from tests.factories.links import a_link
-from tests.factories.orders import an_order, deliver
+from tests.factories.orders import an_order, deliver, send
 from tests.factories.people import a_merchant, a_promoter, a_user
 from tests.factories.programs import a_program, an_enrolment
 from tests.house.system import wait
-from tests.live.listening import SECONDS, SETTINGS, well
+from tests.live.listening import SECONDS, SETTINGS, exchange, well
 
 
 @pytest.fixture(scope="module")
@@ -86,24 +91,27 @@ def test_an_order_reaches_the_pages_of_all_who_earn_and_of_nobody_else(live, cli
 def test_many_orders_are_one_piece_of_news(sale, client, app, monkeypatch):
     published = []
     monkeypatch.setattr(channels, "_publish", published.append)
-    from affiliate.intake import service as intake
-    from tests.factories.orders import send
-
     for _ in range(5):
         send(client, sale.shop, sale.order())
     intake.drain(sale.merchant.id, sale.shop.id)
 
     earning = [sale.bruna.id, sale.cida.id]
-    assert published == [sorted([f"merchant:{sale.merchant.id}", *map("promoter:{}".format, earning)])]
+    assert published == [
+        sorted([f"merchant:{sale.merchant.id}", *map("promoter:{}".format, earning)])
+    ]
 
 
 def test_what_is_rolled_back_is_told_to_nobody(app, monkeypatch):
     published = []
     monkeypatch.setattr(channels, "_publish", published.append)
 
-    with pytest.raises(ZeroDivisionError), unit_of_work():
-        channels.announce(["merchant:1"])
-        1 / 0
+    def change_ones_mind():
+        with unit_of_work():
+            channels.announce(["merchant:1"])
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        change_ones_mind()
 
     assert published == []
 
@@ -115,18 +123,17 @@ def test_without_valkey_orders_are_booked_all_the_same(client, sale, app, monkey
     deliver(client, sale.shop, sale.order())
     nobody.close()
 
-    from affiliate.orders.models import Order
+    (order,) = db.session.scalars(sa.select(Order))
+    assert order.paid_at is not None
 
-    assert Order.query_class is not None  # replaced below
-    
 
-def a_token(ticket=Ticket(1, "merchant:1"), settings=SETTINGS):
-    return token.make(settings, ticket)
+def a_token(user_id=1, channel="merchant:1", settings=SETTINGS):
+    return token.make(settings, Ticket(user_id, channel))
 
 
 def test_a_forged_an_expired_and_no_token_open_nothing(live, monkeypatch):
     good = a_token()
-    elsewhere = SETTINGS.model_copy(update={"secret_key": type(SETTINGS.secret_key)("x" * 40)})
+    elsewhere = SETTINGS.model_copy(update={"secret_key": SecretStr("x" * 40)})
     hours_ago = int(time.now().timestamp()) - token.LIVES_SECONDS - 5
     with monkeypatch.context() as patch:
         patch.setattr(TimestampSigner, "get_timestamp", lambda _: hours_ago)
@@ -148,16 +155,13 @@ def test_what_is_no_request_is_hung_up_on(live):
 
 
 def test_one_person_holds_a_dozen_streams_and_another_is_not_kept_out(live):
-    from contextlib import ExitStack
-
     with ExitStack() as open_pages:
         for _ in range(12):
             open_pages.enter_context(live.stream("merchant:1", user_id=77)).begin()
-        assert live.status(f"/live/{a_token(Ticket(77, 'merchant:1'))}") == 429
+        assert live.status(f"/live/{a_token(77)}") == 429
         with live.stream("merchant:1", user_id=78) as other:
             other.begin()
-    with live.stream("merchant:1", user_id=77) as again:
-        wait(lambda: again.answer.status_code == 200)
+    wait(lambda: live.may_listen(user_id=77))
 
 
 def test_a_thousand_idle_pages_fit_and_all_are_told(live):
@@ -165,7 +169,7 @@ def test_a_thousand_idle_pages_fit_and_all_are_told(live):
     try:
         for number in range(1000):
             door = socket.create_connection(("127.0.0.1", live.port), timeout=SECONDS)
-            ticket = a_token(Ticket(1000 + number // 10, "merchant:424242"))
+            ticket = a_token(1000 + number // 10, "merchant:424242")
             door.sendall(f"GET /live/{ticket} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             doors.append(door)
         for door in doors:
@@ -234,8 +238,6 @@ def test_a_busy_port_is_waited_for(place):
         other.bind(("127.0.0.1", 0))
         port = str(other.getsockname()[1])
         other.listen()
-        from tests.live.listening import exchange
-
         with exchange(place.redis_url, AFFILIATE_LIVE_PORT=port) as live:
             live.port = int(port)
             with pytest.raises(AssertionError):
@@ -285,8 +287,6 @@ def test_a_page_knows_its_own_stream_and_may_connect_there_only(client, sale, be
 
 
 def test_behind_a_proxy_the_stream_is_at_the_public_address(client, sale, beside):
-    from pydantic import HttpUrl
-
     beside(live_port=None, public_url=HttpUrl("https://go.example.com"))
     _, address, policy = overview(client, sale.merchant)
     assert address.startswith("/live/")

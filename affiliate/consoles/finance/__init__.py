@@ -4,6 +4,8 @@ from typing import Any
 
 from flask import Blueprint
 
+from affiliate import ids
+from affiliate.attribution import trace
 from affiliate.consoles import layout
 from affiliate.consoles.session import guard
 from affiliate.errors import AffiliateError
@@ -27,7 +29,14 @@ from affiliate.consoles.finance import (  # noqa: E402
 
 @bp.context_processor
 def _on_every_page() -> dict[str, Any]:
-    return {"to_review": overview.count_to_review, "last_day": words.last_day}
+    return {
+        "to_review": overview.count_to_review,
+        "last_day": words.last_day,
+        "public_id": ids.encode,
+        "kinds": words.KINDS,
+        "codes": words.CODES,
+        "role": trace.role,
+    }
 
 
 __all__ = ["bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements"]

@@ -8,7 +8,8 @@ from flask import abort, request
 from affiliate import ids
 from affiliate.consoles.session import current_caller, current_scope
 from affiliate.db import db
-from affiliate.errors import AffiliateError, NotFound
+from affiliate.errors import AffiliateError, Forbidden, NotFound
+from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.people.queries import within
@@ -33,6 +34,14 @@ def key_of(prefix: str, text: str) -> tuple[int, int]:
 def require(rights: Sequence[Right], merchant_id: int) -> None:
     """Any of these rights for this merchant; refused as `Caller.require` does."""
     current_caller().require(next(filter(current_caller().may, rights), rights[0]), merchant_id)
+
+
+def only(right: Right) -> None:
+    """Before a merchant is chosen: whoever has the right for some. Asked before any `merchant`
+    is looked at, which `asked_merchant` keeps to the place, and so to that right.
+    """
+    if not may(right):
+        raise Forbidden(_("Your role does not allow this."))
 
 
 def may(*rights: Right) -> bool:

@@ -62,7 +62,6 @@ def accounts() -> ResponseReturnValue:
         "finance/accounts.html",
         rows=_rows(found),
         choices=access.merchants(),
-        kinds=words.KINDS,
         owners=words.OWNERS,
         next=cursor,
     )

@@ -32,7 +32,6 @@ def order(order_id: str) -> ResponseReturnValue:
         story=[trace.sentence(step, row.currency) for step in trace.steps(credit.trace)]
         if credit
         else [],
-        role=trace.role,
     )
 
 

@@ -23,7 +23,9 @@ def overview() -> ResponseReturnValue:
         sums=figures.by_currency(rows),
         waiting=waiting,
         payouts=figures.troubled_payouts(scope),
-        merchants=words.merchant_names({each.merchant_id for each in [*rows, *waiting]}),
+        merchants=words.merchant_names(
+            [each.merchant_id for each in rows] + [each.merchant_id for each in waiting]
+        ),
         people=words.users([each.created_by for each in waiting]),
         me=current_person().user.id,
         may_make=access.may(Right.MAKE_SETTLEMENTS),

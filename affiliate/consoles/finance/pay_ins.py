@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from affiliate import formats, ids
 from affiliate.consoles import lists
 from affiliate.consoles.finance import access, bp, words
-from affiliate.consoles.session import current_caller, current_person, current_scope
+from affiliate.consoles.session import current_person, current_scope
 from affiliate.db import db
 from affiliate.errors import AffiliateError, invalid
 from affiliate.i18n import _
@@ -39,14 +39,15 @@ def pay_ins() -> ResponseReturnValue:
 
 @bp.get("/pay-ins/new")
 def new_pay_in() -> ResponseReturnValue:
+    access.only(Right.HANDLE_MONEY)
     return _form(request.args, None)
 
 
 @bp.post("/pay-ins/new")
 def create_pay_in() -> ResponseReturnValue:
     typed = request.form
-    merchant_id = access.asked_merchant(typed.get("merchant")) or 0
-    current_caller().require(Right.HANDLE_MONEY, merchant_id)
+    access.only(Right.HANDLE_MONEY)
+    merchant_id = access.asked_merchant(typed.get("merchant"))
     refusal = access.refused(lambda: _record(typed, merchant_id))
     if isinstance(refusal, ReferenceTaken) and _is_booked(typed, merchant_id):
         refusal = None  # the same form, sent twice
@@ -56,7 +57,9 @@ def create_pay_in() -> ResponseReturnValue:
     return redirect(url_for("finance.pay_ins"), 303)
 
 
-def _record(typed: Any, merchant_id: int) -> None:
+def _record(typed: Any, merchant_id: int | None) -> None:
+    if merchant_id is None:
+        raise invalid("/merchant", "missing", _("Choose a merchant."))
     note = typed.get("note", "").strip()[:LONGEST] or None
     reference = _reference(typed)
     if not reference:
@@ -85,7 +88,7 @@ def _reference(typed: Any) -> str:
     return str(typed.get("reference", "")).strip()[:LONGEST]
 
 
-def _is_booked(typed: Any, merchant_id: int) -> bool:
+def _is_booked(typed: Any, merchant_id: int | None) -> bool:
     known = db.session.scalar(
         sa.select(PayIn).filter_by(merchant_id=merchant_id, reference=_reference(typed))
     )
@@ -105,7 +108,6 @@ def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
         faults={each.pointer.strip("/"): each.message for each in refusal.errors}
         if refusal
         else {},
-        may_handle=access.may(Right.HANDLE_MONEY),
     )
     return shown, refusal.status if refusal else 200
 

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 from affiliate import clock, ids
 from affiliate.consoles import lists
 from affiliate.consoles.finance import access, bp, words
-from affiliate.consoles.session import current_caller, current_person, current_scope
+from affiliate.consoles.session import current_person, current_place, current_scope
 from affiliate.db import db
 from affiliate.errors import AffiliateError, invalid
 from affiliate.i18n import _, _n
@@ -83,6 +83,7 @@ def settlements() -> ResponseReturnValue:
 
 @bp.get("/settlements/new")
 def new_settlement() -> ResponseReturnValue:
+    access.only(Right.MAKE_SETTLEMENTS)
     return _form({"through": _yesterday().isoformat()}, None)
 
 
@@ -90,11 +91,8 @@ def new_settlement() -> ResponseReturnValue:
 def create_settlement() -> ResponseReturnValue:
     """One for the chosen merchant; without a choice one for each that has anything to settle."""
     typed = request.form
-    merchant_id = access.asked_merchant(typed.get("merchant"))
-    if merchant_id is not None:
-        current_caller().require(Right.MAKE_SETTLEMENTS, merchant_id)
-    elif not access.may(Right.MAKE_SETTLEMENTS):
-        access.require([Right.MAKE_SETTLEMENTS], _any_merchant())
+    access.only(Right.MAKE_SETTLEMENTS)
+    merchant_id = access.asked_merchant(typed.get("merchant")) or current_place().merchant_id
     made: list[Settlement] = []
     if refusal := access.refused(lambda: made.extend(_make(typed, merchant_id))):
         return _form(typed, refusal)
@@ -253,14 +251,8 @@ def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
             for each in access.merchants(Right.MAKE_SETTLEMENTS)
         ],
         latest=None if allowed else _yesterday(),
-        may_make=access.may(Right.MAKE_SETTLEMENTS),
     )
     return shown, refusal.status if refusal else 200
-
-
-def _any_merchant() -> int:
-    """For a refusal: one whose money the person sees."""
-    return next((each.id for each in access.merchants()), 0)
 
 
 def _make(typed: Any, merchant_id: int | None) -> list[Settlement]:

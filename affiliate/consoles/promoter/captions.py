@@ -21,10 +21,16 @@ def language_of(country: str) -> str:
     return TAGS.get(likely.partition("_")[0], i18n.DEFAULT)
 
 
-def caption(tag: str, *, title: str, price: Money | None, url: str) -> str:
-    with i18n.read_as(tag):
+def caption(tag: str, country: str, *, title: str, price: Money | None, url: str) -> str:
+    """In this language, with numbers as the buyer's country writes them."""
+    with i18n.read_as(_nearest(tag, country)):
         words = f"{title} · {formats.price(price)}" if price else title
         return f"{LABEL} {words}\n{_('I can recommend this: %(url)s', url=url)}"
+
+
+def _nearest(tag: str, country: str) -> str:
+    there = f"{tag}-{country}"
+    return there if there in i18n.LOCALES else tag
 
 
 def label(tag: str) -> str:

@@ -1,6 +1,6 @@
 """The market: what may be shared, what it brings, and programs to join."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from affiliate import clock, ids
+from affiliate import clock, i18n, ids
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import lists
 from affiliate.consoles.promoter import bp
@@ -21,10 +21,19 @@ from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.programs import queries as programs
 from affiliate.programs import service
-from affiliate.programs.models import Enrolment, Membership, MembershipState, Program, Terms
+from affiliate.programs.models import (
+    Enrolment,
+    Membership,
+    MembershipState,
+    ProductRate,
+    Program,
+    Terms,
+)
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
+
+OwnRates = dict[tuple[int, int, int], programs.Dated]  # by merchant, program, product
 
 
 class Stopped(Forbidden):
@@ -51,9 +60,9 @@ class Place:
     def key(self) -> str:
         return ids.encode("prg", self.program.merchant_id, self.program.id)
 
-    def covers(self, product: Product) -> bool:
-        same = self.program.merchant_id == product.merchant_id
-        return same and (not self.program.shop_ids or product.shop_id in self.program.shop_ids)
+    def covers(self, merchant_id: int, shop_id: int) -> bool:
+        same = self.program.merchant_id == merchant_id
+        return same and (not self.program.shop_ids or shop_id in self.program.shop_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +71,24 @@ class Goods:
     key: str
     shop: Shop
     place: Place
+    rate_ppm: int
     price: Money | None
     earns: Money | None
 
 
 @bp.get("/market/")
 def market() -> ResponseReturnValue:
-    promoter_id = current_promoter_id()
-    places = places_of(promoter_id)
+    promoter = people.promoter(current_promoter_id())
+    places = places_of(promoter.id)
     mine = [each for each in places if each.state == MembershipState.ACTIVE]
-    found, cursor = lists.page(_chosen(promoter_id, mine), [Product.id], limit=PRODUCTS)
+    countries = _countries(mine)
+    country = _asked_country(countries, promoter.country)
+    wanted = _chosen(promoter.id, mine, country)
+    found, cursor = lists.page(wanted, [Product.id], limit=PRODUCTS)
     return render_template(
         "promoter/market.html",
+        country=country,
+        countries=[(each, i18n.locale().territories[each]) for each in countries],
         goods=goods_of(found, mine),
         next=cursor,
         mine=mine,
@@ -138,8 +153,8 @@ def places_of(promoter_id: int) -> list[Place]:
     ]
 
 
-def visible(promoter_id: int) -> sa.Select[Any]:
-    """Products this promoter may share."""
+def visible(promoter_id: int, country: str | None = None) -> sa.Select[Any]:
+    """Products this promoter may share, everywhere or in one country."""
     return sa.select(Product).where(
         Product.hidden_at.is_(None),
         programs.products_of_promoters([promoter_id]),
@@ -147,40 +162,99 @@ def visible(promoter_id: int) -> sa.Select[Any]:
             Shop.merchant_id == Product.merchant_id,
             Shop.id == Product.shop_id,
             Shop.disconnected_at.is_(None),
+            sa.true() if country is None else Shop.country == country,
         ),
     )
 
 
-def goods_of(products: Sequence[Product], mine: Iterable[Place]) -> list[Goods]:
+def goods_of(products: Sequence[Product], mine: Sequence[Place]) -> list[Goods]:
     """Each product with the program of these that pays most for it."""
-    keys = {(each.merchant_id, each.shop_id) for each in products}
-    rows = db.session.scalars(
-        sa.select(Shop).where(sa.tuple_(Shop.merchant_id, Shop.id).in_(list(keys)))
-    )
-    shops = {(row.merchant_id, row.id): row for row in rows}
-    best_first = sorted(mine, key=lambda each: -each.terms.default_rate_ppm)
+    shops = _shops(products)
+    own = _own_rates(products)
     return [
-        _goods(each, shops[each.merchant_id, each.shop_id], place)
-        for each in products
-        if (place := next((place for place in best_first if place.covers(each)), None))
+        _goods(product, shops[product.merchant_id, product.shop_id], *best)
+        for product in products
+        if (best := _best(product, mine, own))
     ]
 
 
-def _goods(product: Product, shop: Shop, place: Place) -> Goods:
+def _best(product: Product, mine: Sequence[Place], own: OwnRates) -> tuple[Place, int] | None:
+    """The place with its rate for this product."""
+    now = clock.now()
+
+    def rate(place: Place) -> int:
+        dated = own.get((product.merchant_id, place.program.id, product.id), [])
+        found = programs.rate_as_of(dated, now)
+        return place.terms.default_rate_ppm if found is None else found
+
+    rates = [
+        (place, rate(place)) for place in mine if place.covers(product.merchant_id, product.shop_id)
+    ]
+    return max(rates, key=lambda each: each[1], default=None)
+
+
+def _goods(product: Product, shop: Shop, place: Place, rate_ppm: int) -> Goods:
     price = None if product.price is None else Money(product.price, product.currency)
-    rate = place.terms.default_rate_ppm
     return Goods(
         product,
         ids.encode("prd", product.merchant_id, product.id),
         shop,
         place,
+        rate_ppm,
         price,
-        price and Money(share(price.minor, rate), price.currency),
+        price and Money(share(price.minor, rate_ppm), price.currency),
     )
 
 
-def _chosen(promoter_id: int, mine: Iterable[Place]) -> sa.Select[Any]:
-    found = visible(promoter_id)
+def _shops(products: Sequence[Product]) -> dict[tuple[int, int], Shop]:
+    keys = {(each.merchant_id, each.shop_id) for each in products}
+    wanted = sa.tuple_(Shop.merchant_id, Shop.id).in_(list(keys))
+    rows = db.session.scalars(sa.select(Shop).where(wanted))
+    return {(row.merchant_id, row.id): row for row in rows}
+
+
+def _own_rates(products: Sequence[Product]) -> OwnRates:
+    keys = [(each.merchant_id, each.id) for each in products]
+    rows = db.session.scalars(
+        sa.select(ProductRate)
+        .where(sa.tuple_(ProductRate.merchant_id, ProductRate.product_id).in_(keys))
+        .order_by(ProductRate.effective_from)
+    )
+    found: OwnRates = {}
+    for row in rows:
+        key = (row.merchant_id, row.program_id, row.product_id)
+        found.setdefault(key, []).append((row.effective_from, row.rate_ppm))
+    return found
+
+
+def _countries(mine: Collection[Place]) -> list[str]:
+    """Where what these programs sell is sold."""
+    merchants = {each.program.merchant_id for each in mine}
+    shops = db.session.execute(
+        sa.select(Shop.merchant_id, Shop.id, Shop.country).where(
+            Shop.merchant_id.in_(merchants), Shop.disconnected_at.is_(None)
+        )
+    ).all()
+    return sorted(
+        {
+            country
+            for merchant_id, shop_id, country in shops
+            if any(each.covers(merchant_id, shop_id) for each in mine)
+        }
+    )
+
+
+def _asked_country(countries: Collection[str], home: str | None) -> str | None:
+    """The one tapped; before that one's own, unless something is looked for; None is all."""
+    asked = request.args.get("country")
+    if asked is not None:
+        return asked if asked in countries else None
+    looking = request.args.get("q") or request.args.get("program")
+    return home if home in countries and not looking else None
+
+
+def _chosen(promoter_id: int, mine: Iterable[Place], country: str | None) -> sa.Select[Any]:
+    found = visible(promoter_id, country)
     wanted = request.args.get("q", "").strip()
     if wanted:
         found = found.where(

@@ -70,6 +70,7 @@ def sheet(link_id: str) -> ResponseReturnValue:
     tag = _caption_language(shop)
     caption = captions.caption(
         tag,
+        shop.country,
         title=product.title if product else shop.name,
         price=goods.price if goods else None,
         url=sharing.short_url(link.code),
@@ -84,13 +85,17 @@ def sheet(link_id: str) -> ResponseReturnValue:
         clicks=insight.clicks_of([link.id])[link.id],
         tag=tag,
         captions=[
-            (layout.here_with(caption=each), name, None, each == tag)
-            for each, name in i18n.LANGUAGES.items()
+            (layout.here_with(caption=each), i18n.LANGUAGES[each], None, each == tag)
+            for each in _buyers_first(shop)
         ],
         caption=caption,
         label=captions.label(tag),
         whatsapp=f"https://wa.me/?{urlencode({'text': caption})}",
     )
+
+
+def _buyers_first(shop: Shop) -> list[str]:
+    return sorted(i18n.LANGUAGES, key=lambda tag: tag != captions.language_of(shop.country))
 
 
 def _caption_language(shop: Shop) -> str:

@@ -27,7 +27,6 @@ def team() -> ResponseReturnValue:
     promoter_id = current_promoter_id()
     return render_template(
         "promoter/team.html",
-        person=None,
         people=_below(promoter_id, promoter_id),
         invitation=_invitation(promoter_id),
     )

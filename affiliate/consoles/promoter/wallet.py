@@ -47,10 +47,10 @@ def wallet() -> ResponseReturnValue:
         "promoter/wallet.html",
         purses=figures.purses(promoter_id),
         payouts=[(_key(each), each) for each in payouts],
+        merchants=people.merchants({each.merchant_id for each in payouts}),
         next=cursor,
         prepared=PREPARED,
         accounts=live_accounts(promoter_id),
-        money=Money,
     )
 
 

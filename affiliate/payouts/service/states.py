@@ -15,6 +15,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import Conflict, NotFound, invalid
+from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.payouts import rules
@@ -44,7 +45,8 @@ def mark_paid(
         return payout
     now = clock.now()
     if paid_at is not None and paid_at > now:
-        raise invalid("/paid_at", "in_the_future", "A payout cannot have been paid later than now.")
+        message = _("A payout cannot have been paid later than now.")
+        raise invalid("/paid_at", "in_the_future", message)
     payout.paid_at = paid_at or now
     payout.provider_reference = reference
     _move(payout, State.PAID, by, {"reference": reference} if reference else {})
@@ -160,7 +162,7 @@ def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None)
         reference and reference != payout.provider_reference
     )
     if other:
-        raise WrongState("The payout is paid already, with another time or reference.")
+        raise WrongState(_("The payout is paid already, with another time or reference."))
 
 
 def _undo(merchant_id: int, payout_id: int, to: State, by: int, reason: str) -> Payout:

@@ -15,6 +15,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import invalid
+from affiliate.i18n import _
 from affiliate.money import EXPONENTS
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import State as PayoutState
@@ -38,7 +39,8 @@ def create(
     person(by)
     now = clock.now()
     if through > now and not current_app.config["SETTINGS"].allow_future:
-        raise invalid("/through", "in_the_future", "A settlement cannot run through the future.")
+        message = _("A settlement cannot run through the future.")
+        raise invalid("/through", "in_the_future", message)
     for currency in currencies:
         if currency not in EXPONENTS:
             raise invalid("/currencies", "unknown_currency", f"{currency} is no ISO 4217 currency.")

@@ -6,6 +6,7 @@ from affiliate import clock, security
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden
+from affiliate.i18n import _
 from affiliate.payouts import queries as payout_queries
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout
@@ -39,7 +40,7 @@ def approve(merchant_id: int, settlement_id: int, *, by: int, seen: str, otp: st
     user = person(by)
     _check_state(settlement)
     if settlement.created_by == user.id:
-        raise SelfApproval("Who made a settlement cannot approve it; another person has to.")
+        raise SelfApproval(_("Who made a settlement cannot approve it; another person has to."))
     _check_hash(settlement, seen)
     people.check_totp(user, otp)
     settlement.approved_by, settlement.approved_at = user.id, clock.now()
@@ -53,7 +54,7 @@ def approve(merchant_id: int, settlement_id: int, *, by: int, seen: str, otp: st
 
 def _check_state(settlement: Settlement) -> None:
     if settlement.approved_by is not None:
-        raise AlreadyApproved("Somebody has already approved this settlement.")
+        raise AlreadyApproved(_("Somebody has already approved this settlement."))
     if settlement.state != State.REVIEW:
         raise WrongState(f"The settlement is {settlement.state}; only one in review is approved.")
 
@@ -63,7 +64,7 @@ def _check_hash(settlement: Settlement, seen: str) -> None:
     assert settlement.hash
     now = rules.digest(queries.canonical_lines(settlement))
     if not (security.same(now, settlement.hash) and security.same(now, seen)):
-        raise OtherHash("This is not the hash of what is to be paid now: look at it again.")
+        raise OtherHash(_("This is not the hash of what is to be paid now: look at it again."))
 
 
 def discard(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError
+from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.money import Money
 from affiliate.settlement.models import PayIn
@@ -30,8 +31,8 @@ def record_pay_in(
             db.session.add(pay_in)
             db.session.flush()
     except sa.exc.IntegrityError as error:
-        message = "A pay-in of this merchant with this reference is booked already."
-        wrong = FieldError("/reference", "reference_taken", message)
+        message = _("A pay-in of this merchant with this reference is booked already.")
+        wrong = FieldError("/reference", "reference_taken", str(message))
         raise ReferenceTaken(message, errors=(wrong,)) from error
     ledger.post([_posting(pay_in)])
     return pay_in

@@ -3,6 +3,7 @@
 from affiliate import clock
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden
+from affiliate.i18n import _
 from affiliate.people.models import User
 from affiliate.settlement import rules
 from affiliate.settlement.models import Settlement, State
@@ -42,5 +43,5 @@ def person(user_id: int) -> User:
     """Four eyes are people's eyes: a service user is nobody's."""
     user = db.session.get_one(User, user_id)
     if user.is_service or user.disabled_at is not None:
-        raise PeopleOnly("Only a person can make or approve settlements, not a service key.")
+        raise PeopleOnly(_("Only a person can make or approve settlements, not a service key."))
     return user

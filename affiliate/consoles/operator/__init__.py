@@ -1,0 +1,18 @@
+"""The operator's console: one blueprint, one guard."""
+
+from flask import Blueprint
+
+from affiliate import ids
+from affiliate.consoles import layout
+from affiliate.consoles.session import ROLE_WORDS, guard
+from affiliate.errors import AffiliateError
+from affiliate.people.models import Role
+
+bp = Blueprint("operator", __name__, url_prefix="/operator")
+bp.before_request(guard(Role.OPERATOR))
+bp.register_error_handler(AffiliateError, layout.show_refusal)
+bp.context_processor(lambda: {"public_id": ids.encode, "role_words": ROLE_WORDS})
+
+from affiliate.consoles.operator import health, keys, merchants, users  # noqa: E402
+
+__all__ = ["bp", "health", "keys", "merchants", "users"]
