@@ -124,18 +124,23 @@ def _port(settings: Settings) -> Iterator[Finding]:
         yield ok(f"port: this system runs at {running}")
         return
     if complaint := busy(settings):
-        yield wrong(f"{where}: {complaint}", "set AFFILIATE_PORT, or: PORT=8766 make up")
+        yield wrong(f"{where}: {complaint}", "set AFFILIATE_PORT, or: PORT=8770 make up")
     else:
         yield ok(f"{where} is free")
+    if settings.live_port != 0 and (complaint := busy(settings, settings.port_of_live)):
+        yield note(
+            f"port {settings.port_of_live}: {complaint}; open pages ask every ten seconds",
+            "set AFFILIATE_LIVE_PORT",
+        )
 
 
-def busy(settings: Settings) -> str | None:
+def busy(settings: Settings, port: int | None = None) -> str | None:
     """Why nobody can listen there; None when it is free."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((settings.host, settings.port))
+            door.bind((settings.host, port or settings.port))
         except OSError as error:
             return error.strerror
     return None

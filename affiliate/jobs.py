@@ -67,9 +67,8 @@ def ring(job: Job, *arguments: str | int, once_per_ms: int = 0) -> None:
 def enqueue(job: Job, *arguments: str | int, once_per_ms: int = 0) -> None:
     redis: Redis = current_app.extensions["redis"]
     try:
-        if once_per_ms:
-            if not redis.set(_bell(job, arguments), 1, nx=True, px=once_per_ms):
-                return
+        if once_per_ms and not redis.set(_bell(job, arguments), 1, nx=True, px=once_per_ms):
+            return
         queue = Queue(QUEUE_OF[job], connection=redis, serializer=JSONSerializer)
         queue.enqueue(
             str(job),

@@ -6,12 +6,12 @@ from affiliate import clock
 from affiliate.commissions import service
 from affiliate.db import db, unit_of_work
 from affiliate.people.models import Merchant
-from workers.context import application
+from workers import context
 
 
 def release() -> None:
     """Each batch is a unit of work of its own, so a kill in the middle costs one batch."""
-    with application().app_context():
+    with context.application().app_context():
         with unit_of_work():
             merchants = db.session.scalars(sa.select(Merchant.id).order_by(Merchant.id)).all()
         for merchant_id in merchants:

@@ -2,12 +2,13 @@
 
 from affiliate import jobs
 from affiliate.intake import service
-from workers.context import application, task
+from workers import context
+from workers.context import task
 
 
 def drain(merchant_id: int, shop_id: int) -> None:
     """Book a shop's waiting events. Its batches are its own units of work."""
-    with application().app_context():
+    with context.application().app_context():
         jobs.answer(jobs.Job.DRAIN_INBOX, merchant_id, shop_id)
         service.drain(merchant_id, shop_id)
 

@@ -12,6 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from affiliate import security
 from affiliate.errors import Forbidden, NotFound
+from affiliate.i18n import _
 from affiliate.people.models import Role
 
 LOCALES = ("en", "zh-Hans", "es", "es-AR", "es-MX", "pt-BR")
@@ -103,7 +104,7 @@ class Caller:
         if self.has(right, merchant_id):
             return
         if any(held.covers(merchant_id) for held in self.held):
-            raise Forbidden("Your role does not allow this.")
+            raise Forbidden(_("Your role does not allow this."))
         raise NotFound("There is no such thing here.")
 
     @property

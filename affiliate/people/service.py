@@ -434,7 +434,7 @@ def _set_contact(promoter: Promoter, contact: dict[str, Any]) -> None:
 def normal_address(email: str) -> str:
     normal = rules.normal_email(email)
     if normal is None:
-        raise invalid("/email", "not_an_email", "This is not an e-mail address.")
+        raise invalid("/email", "not_an_email", _("This is not an e-mail address."))
     return normal
 
 
@@ -467,7 +467,7 @@ def _unique_email(email: str | None) -> Iterator[None]:
     except sa.exc.IntegrityError as error:
         if not (_constraint(error) or "").endswith("_email_key"):
             raise
-        message = f"{email} is taken."
+        message = str(_("%(email)s is taken.", email=email))
         raise EmailTaken(message, errors=(FieldError("/email", "email_taken", message),)) from error
 
 

@@ -56,6 +56,7 @@ const rest = () => {
   clearTimeout(trying);
   source?.close();
   source = undefined;
+  wasOpen = false;
 };
 
 if (parts().length > 0) {
