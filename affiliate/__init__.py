@@ -62,10 +62,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 
 def _connect(app: Flask, settings: Settings) -> None:
-    from flask_migrate import Migrate
-
     db.init_app(app)
-    Migrate(app, db, directory=str(config.shipped("migrations")))
     app.extensions["redis"] = Redis.from_url(settings.redis_url or "")
 
 

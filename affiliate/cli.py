@@ -136,7 +136,10 @@ def db(arguments: tuple[str, ...]) -> None:
     with shell.application():
         from flask import current_app
 
+        from affiliate.db import with_migrations
+
         app = current_app._get_current_object()  # type: ignore[attr-defined]
+        with_migrations(app)
         commands.main(
             list(arguments) or ["--help"],
             prog_name="affiliate db",

@@ -52,6 +52,15 @@ db = SQLAlchemy(
 )
 
 
+def with_migrations(app: Flask) -> None:
+    """Let Flask-Migrate's commands work on this app. Only who migrates pays for loading it."""
+    from flask_migrate import Migrate
+
+    from affiliate.config import shipped
+
+    Migrate(app, db, directory=str(shipped("migrations")))
+
+
 class Stamped:
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,7 +23,6 @@ KEY_ID = 1  # stands before every sealed value, so that keys can be rotated late
 
 # OWASP's second recommended setting: a log-in costs about 40 ms and 46 MiB.
 _hasher = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
-_nobody = _hasher.hash(secrets.token_hex(16))
 
 
 class Sealed(ValueError):
@@ -68,9 +68,15 @@ def hash_password(password: str) -> str:
 def password_fits(stored: str | None, password: str) -> bool:
     """Takes equally long whether or not there is such a user."""
     try:
-        return _hasher.verify(stored or _nobody, password) and stored is not None
+        return _hasher.verify(stored or _nobody(), password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
+
+
+@cache
+def _nobody() -> str:
+    """Made at the first need: at every start of every process it would cost a tenth of a second."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def new_secret() -> str:

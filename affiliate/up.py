@@ -133,9 +133,10 @@ def _prepare(settings: Settings, *, demo: bool) -> list[str]:
     import flask_migrate
     from alembic.util import CommandError
 
-    from affiliate.db import db
+    from affiliate.db import db, with_migrations
 
     app = create_app(settings)
+    with_migrations(app)
     with app.app_context():
         try:
             flask_migrate.upgrade()

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.script import ScriptDirectory
 from flask import (
     Blueprint,
     Flask,
@@ -124,6 +123,8 @@ def _asked(question: Callable[[], Any]) -> str:
 
 @cache
 def _schema_head() -> str | None:
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory(str(config.shipped("migrations"))).get_current_head()
 
 

@@ -63,6 +63,7 @@ from flask import (
     Response,
     abort,
     current_app,
+    flash,
     g,
     redirect,
     request,
@@ -118,7 +119,6 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Doors with keys of their own: no cookie opens them, so no other site can use one's browser there.
 KEYED = frozenset({"api", "intake"})
 SHOWN = frozenset({"showcase"})  # components for tests, never live
-FOR_STRANGERS = frozenset({"account", "public"})
 # What is no page to come back to; `links` would even lead to other sites.
 NO_PAGES = frozenset({"api", "intake", "links", "static"})
 
@@ -415,11 +415,16 @@ def _load(secret: str) -> SignedIn | None:
 
 
 def _old_form(error: CSRFError) -> ResponseReturnValue:
-    """A form from before signing in or out. Signed out, the way is the sign-in page; signed in,
-    the page must be loaded again.
+    """A form from before signing in or out. For strangers the guard of that door answers; who is
+    signed in must load the page again.
     """
-    if signed_in() is None and request.blueprint not in FOR_STRANGERS:
-        return to_sign_in()
+    if request.path.startswith(url_for("account.sign_in")):
+        flash(_("This page was too old. Please try again."), "wait")
+        return redirect(url_for("account.sign_in", next=own_path(request.values.get("next"))), 303)
+    if signed_in() is None:
+        for check in current_app.before_request_funcs.get(request.blueprint, ()):
+            if (answer := check()) is not None:
+                return answer
     return layout.show_error(error)
 
 

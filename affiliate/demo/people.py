@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import pyotp
-import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.db import db
-from affiliate.people import service
-from affiliate.people.models import Grant, Promoter, Role, User
+from affiliate.people import queries, service
+from affiliate.people.models import Promoter, Role, User
 
 DOMAIN = "demo.tuike.example"
 PASSWORD = "demo-demo-demo"  # noqa: S105
@@ -73,19 +71,13 @@ def code() -> str:
 
 def log_ins() -> list[str]:
     """Lines that tell how to sign in; none when this is no demo."""
-    people = db.session.execute(
-        sa.select(User.email, User.name, sa.func.string_agg(Grant.role, ", "))
-        .join(Grant, Grant.user_id == User.id)
-        .where(User.email.endswith(f"@{DOMAIN}"), User.disabled_at.is_(None))
-        .group_by(User.id)
-        .order_by(User.id)
-    ).all()
+    people = queries.users_at(DOMAIN)
     if not people:
         return []
-    wide = max(len(email) for email, _, _ in people)
+    wide = max(len(user.email or "") for user, _ in people)
     return [
         f"Demo log-ins, on this machine only. The password is {PASSWORD}",
-        *(f"  {email:<{wide}}  {role:<15}  {name}" for email, name, role in people),
+        *(f"  {user.email:<{wide}}  {role:<15}  {user.name}" for user, role in people),
         "  The checker's second factor: `affiliate demo --code` tells it,",
         f"  as does any authenticator app with the key {TOTP_SECRET}",
     ]

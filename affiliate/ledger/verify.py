@@ -63,8 +63,7 @@ def check(name: str) -> list[Breach]:
 ROOM = sa.text("""
     SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true),
            set_config('parallel_setup_cost', '0', true),
-           set_config('parallel_tuple_cost', '0', true),
-           set_config('min_parallel_table_scan_size', '64kB', true)
+           set_config('parallel_tuple_cost', '0', true)
 """)
 
 COUNTS = sa.text("""

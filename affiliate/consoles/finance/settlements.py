@@ -166,7 +166,9 @@ def key(row: Settlement) -> str:
 
 
 def page(row: Settlement) -> str:
-    found, cursor = lists.page(_payouts_of(row), [Payout.id])
+    lost = queries.reversed_since(row)
+    twice = _looked_at_twice(row, lost)
+    found, cursor = lists.page(_payouts_of(row, twice), [Payout.id])
     before = _before(row)
     return render_template(
         "finance/settlement.html",
@@ -175,10 +177,10 @@ def page(row: Settlement) -> str:
         before=before,
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
         people=words.users([row.created_by, row.approved_by, row.executed_by, row.discarded_by]),
-        payouts=payout_rows(found, queries.reversed_since(row)),
+        payouts=payout_rows(found, lost),
         next=cursor,
         states=queries.payouts_by_state([row])[row.id],
-        flagged=db.session.scalar(sa.select(sa.func.count()).where(_looked_at_twice(row))),
+        flagged=db.session.scalar(sa.select(sa.func.count()).where(twice)),
         carried=queries.carried_over([row])[row.id],
         left=words.LEFT,
         files=[
@@ -316,18 +318,17 @@ def _before(row: Settlement) -> Settlement | None:
     )
 
 
-def _payouts_of(row: Settlement) -> sa.Select[Any]:
+def _payouts_of(row: Settlement, twice: sa.ColumnElement[bool]) -> sa.Select[Any]:
     found = sa.select(Payout).where(
         Payout.merchant_id == row.merchant_id, Payout.settlement_id == row.id
     )
     state = request.args.get("state")
     if state == "flagged":
-        return found.where(_looked_at_twice(row))
+        return found.where(twice)
     return found.where(Payout.state == state) if state in list(PayoutState) else found
 
 
-def _looked_at_twice(row: Settlement) -> sa.ColumnElement[bool]:
-    lost = [each.id for each in queries.reversed_since(row)]
+def _looked_at_twice(row: Settlement, lost: Sequence[Any]) -> sa.ColumnElement[bool]:
     below_zero = (
         sa.select(PayoutLine.payout_id)
         .where(
@@ -340,7 +341,7 @@ def _looked_at_twice(row: Settlement) -> sa.ColumnElement[bool]:
     return sa.and_(
         Payout.merchant_id == row.merchant_id,
         Payout.settlement_id == row.id,
-        sa.or_(below_zero, Payout.id.in_(lost)),
+        sa.or_(below_zero, Payout.id.in_([each.id for each in lost])),
     )
 
 
