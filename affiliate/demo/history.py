@@ -76,18 +76,19 @@ def _keep_clicks(seen: Sequence[Visit]) -> None:
 # --- orders ----------------------------------------------------------------------------------
 
 
-def _reports(town: Town, bought: Sequence[Purchase], *, until: datetime) -> Iterator[Step]:
-    """What the shops told of, booked at the end of its span.
+Told = dict[str, dict[int, bytes]]  # by shop and order
 
-    That a parcel was sent is passed over once it has arrived: the later webhook says both.
+
+def _reports(town: Town, bought: Sequence[Purchase], *, until: datetime) -> Iterator[Step]:
+    """What the shops told of, booked at the end of its span: of each order the last word only,
+    which is what a worker makes of many webhooks at once.
     """
-    spans: dict[datetime, dict[str, list[bytes]]] = {}
+    spans: dict[datetime, Told] = {}
     for purchase in bought:
         for at in purchase.told:
-            arrived = purchase.arrived_at and purchase.arrived_at <= until
-            if at <= until and not (arrived and at == purchase.shipped_at):
-                span = spans.setdefault(_end(at, until), {key: [] for key in town.shops})
-                span[purchase.store.key].append(bodies.body(purchase, at))
+            if at <= until:
+                span = spans.setdefault(_end(at, until), {key: {} for key in town.shops})
+                span[purchase.store.key][purchase.number] = bodies.body(purchase, at)
     return ((end, partial(_book, town, told)) for end, told in spans.items())
 
 
@@ -97,13 +98,13 @@ def _end(at: datetime, until: datetime) -> datetime:
     return until - (until - at) // span * span
 
 
-def _book(town: Town, told: dict[str, list[bytes]]) -> None:
+def _book(town: Town, told: Told) -> None:
     """What a worker does with the inbox, for all shops of the merchant at once."""
     booked: list[Stored] = []
     for key, contents in told.items():
         shop = town.shops[key]
         platform = PLATFORMS[shop.platform]
-        nodes = [reading.load(content) for content in contents]
+        nodes = [reading.load(content) for content in contents.values()]
         if nodes:
             orders.lock(shop.merchant_id, shop.id, [platform.order_key(node) for node in nodes])
             reports = [report for node in nodes for report in platform.read(node)]

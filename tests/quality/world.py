@@ -1,32 +1,32 @@
-"""Two houses side by side, everybody who may knock at their doors, and knocking."""
+"""Two houses side by side, everybody who may knock at their doors, and the knocking."""
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask
-from werkzeug.routing import AnyConverter, Rule
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from affiliate import ids
+from affiliate import events, ids
 from affiliate.catalog.models import Product, Shop
 from affiliate.commissions.models import Commission
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.ledger.models import Account
 from affiliate.links.models import Link
+from affiliate.notices import service as notices
+from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
 from affiliate.payouts.models import Payout, PayoutAccount
-from affiliate.people import service
+from affiliate.people import joining, service
 from affiliate.people.models import ApiKey, Grant, Merchant, Promoter, Role, User, UserSession
 from affiliate.programs.models import Membership, Program
-from affiliate.settlement.models import File, PayIn, Settlement
+from affiliate.settlement.models import PayIn, PayoutFile, Settlement
 from tests.api.made_up import House
 from tests.consoles.signed_in import TOKEN, open_session, token
-from tests.factories.people import a_key, a_promoter, a_user
+from tests.factories.people import a_promoter, a_user
 from tests.factories.programs import an_enrolment
 
 OF_A_MERCHANT = {
@@ -37,17 +37,15 @@ OF_A_MERCHANT = {
     "checker": Role.FINANCE_CHECKER,
     "auditor": Role.FINANCE_AUDITOR,
 }
-PUBLIC_ID = re.compile(r"\b[a-z]{3}_[0-9A-Za-z]{8,64}\b")
-MARKET = {"prg", "mer", "prd", "shp", "var"}  # of an open program every promoter sees these
-# Everything that stands in a URL, and what it is.
+# Rows of a merchant that stand in addresses: the prefix of their public ids.
 ROWS: dict[str, tuple[str, Any]] = {
-    "merchant_id": ("mer", Merchant), "connection": ("shp", Shop), "shop_id": ("shp", Shop),
-    "product_id": ("prd", Product), "program_id": ("prg", Program), "link_id": ("lnk", Link),
-    "enrolment_id": ("enr", Membership), "order_id": ("ord", Order),
-    "commission_id": ("com", Commission), "settlement_id": ("stl", Settlement),
-    "payout_id": ("pay", Payout), "pay_in_id": ("pin", PayIn), "file_id": ("fil", File),
-    "event_id": ("inb", Event),
+    "connection": ("shp", Shop), "shop_id": ("shp", Shop), "product_id": ("prd", Product),
+    "program_id": ("prg", Program), "link_id": ("lnk", Link), "enrolment_id": ("enr", Membership),
+    "order_id": ("ord", Order), "commission_id": ("com", Commission), "pay_in_id": ("pin", PayIn),
+    "settlement_id": ("stl", Settlement), "payout_id": ("pay", Payout), "event_id": ("inb", Event),
+    "file_id": ("fil", PayoutFile), "account": ("lac", Account),
 }  # fmt: skip
+ON_THE_MARKET = ("mer_", "shp_", "prd_", "prg_")  # of an open program every promoter sees these
 
 
 @dataclass(frozen=True)
@@ -55,45 +53,66 @@ class Visitor:
     name: str
     cookie: str
     key: str | None
-    is_outside: bool  # of another house, or of none
+    is_outside: bool  # of the other house, or of none
 
 
 @dataclass
 class World:
-    """What is in `ours` is ours to see; the visitors of `theirs` are the other tenants."""
+    """What stands in addresses is `ours`; the visitors with a dash are the other tenants."""
 
     app: Flask
     visitors: list[Visitor] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)  # parameter → what stands there
-    secrets: set[str] = field(default_factory=set)  # nothing of this is for outsiders
-    shown: set[str] = field(default_factory=set)  # nor this, but on the market
+    places: dict[str, str] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+
+    def knock(self, visitor: Visitor, method: str, path: str, sent: dict[str, Any]) -> TestResponse:
+        """One request, whose traces are wiped out."""
+        is_api = path.startswith("/api/")
+        headers = {"Accept": "application/json" if is_api else "text/html", "If-Match": "*"}
+        if is_api and visitor.key:
+            headers["Authorization"] = f"Bearer {visitor.key}"
+        if not is_api:
+            headers["Cookie"] = f"{self.app.config['SESSION_COOKIE_NAME']}={visitor.cookie}"
+            headers["X-CSRFToken"] = token(self.app)
+        body = {"json" if is_api else "data": sent} if method != "GET" else {}
+        before = db.engines[None].begin_nested()
+        try:
+            client = self.app.test_client(use_cookies=False)
+            return client.open(path, method=method, headers=headers, **body)
+        finally:
+            before.rollback()
 
 
 def build(app: Flask) -> World:
     world = World(app)
     ours, theirs = House("ours.example.com"), House("theirs.example.com")
     with unit_of_work():
-        friend = a_promoter("Friend of ours", sponsor=ours.promoter)
-        # The other promoter is in our program too: tenants of one house are strangers as well.
         program = db.session.scalars(sa.select(Program).filter_by(merchant_id=ours.merchant.id))
+        # Even who is in the same program is another tenant.
         an_enrolment(program.one(), theirs.promoter)
-        people = {name: a_user(role, merchant=ours.merchant) for name, role in OF_A_MERCHANT.items()}
-        people["promoter"] = a_user(Role.PROMOTER, promoter=ours.promoter)
+        friend = a_promoter("Friend", sponsor=ours.promoter)
         instance = {"operator": a_user(Role.OPERATOR), "agency": a_user(Role.AGENCY)}
-        rivals = {
+        family = {name: a_user(role, merchant=ours.merchant) for name, role in OF_A_MERCHANT.items()}
+        family["promoter"] = a_user(Role.PROMOTER, promoter=ours.promoter)
+        others = {
             "owner'": a_user(Role.MERCHANT_OWNER, merchant=theirs.merchant),
             "maker'": a_user(Role.FINANCE_MAKER, merchant=theirs.merchant),
             "promoter'": a_user(Role.PROMOTER, promoter=theirs.promoter),
         }
-    world.visitors.append(Visitor("stranger", _cookie(app, {}), None, True))
-    for name, user in (instance | people | rivals).items():
-        world.visitors.append(_visitor(app, name, user, is_outside=name in rivals))
-    _name_places(world, ours, people["owner"], friend)
-    _mark(world, ours)
+    world.visitors = [Visitor("stranger", cookie(app), None, True)]
+    for name, user in (instance | family | others).items():
+        world.visitors.append(a_visitor(app, name, user, is_outside=name in others))
+    name_places(world, ours, family["owner"], friend)
+    name_secrets(world, ours)
     return world
 
 
-def _visitor(app: Flask, name: str, user: User, *, is_outside: bool) -> Visitor:
+def cookie(app: Flask, **session: str) -> str:
+    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    return str(signer.dumps(session | {"csrf_token": TOKEN, "_permanent": True}))
+
+
+def a_visitor(app: Flask, name: str, user: User, *, is_outside: bool) -> Visitor:
     grant = db.session.scalars(sa.select(Grant).filter_by(user_id=user.id)).one()
     with unit_of_work():
         _, key = service.create_key(
@@ -101,17 +120,86 @@ def _visitor(app: Flask, name: str, user: User, *, is_outside: bool) -> Visitor:
             promoter_id=grant.promoter_id, user=user,
         )  # fmt: skip
     secret, _ = open_session(user)
-    return Visitor(name, _cookie(app, {"_user_id": secret}), key, is_outside)
+    return Visitor(name, cookie(app, _user_id=secret), key, is_outside)
 
 
-def _cookie(app: Flask, session: dict[str, str]) -> str:
-    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
-    return signer.dumps(session | {"csrf_token": TOKEN, "_permanent": True})
-
-
-def _name_places(world: World, ours: House, owner: User, friend: Promoter) -> None:
+def name_places(world: World, ours: House, owner: User, friend: Promoter) -> None:
     merchant_id, promoter_id = ours.merchant.id, ours.promoter.id
+
+    def first(model: Any, **where: Any) -> Any:
+        return db.session.scalars(sa.select(model).filter_by(**where).order_by(model.id)).first()
+
+    places = world.places
     for name, (prefix, model) in ROWS.items():
-        keys = (merchant_id,) if model is Merchant else (merchant_id, _first(model, merchant_id))
-        world.places[name] = ids.encode(prefix, *keys)
-        world.places[f"int:{name}"] = str(keys[-1])
+        row = first(model, merchant_id=merchant_id)
+        places[name] = ids.encode(prefix, merchant_id, row.id)
+        places[f"int:{name}"] = str(row.id)
+    with unit_of_work():
+        events.record("user.invited", user_id=owner.id)
+        notices.tell_some()
+        places["secret"] = service.create_link(owner)
+    for name, row in {
+        "merchant_id": ("mer", ours.merchant),
+        "promoter_id": ("prm", ours.promoter),
+        "member_id": ("prm", friend),
+        "user_id": ("usr", owner),
+        "key_id": ("key", first(ApiKey, user_id=owner.id)),
+        "session_id": ("ses", first(UserSession, user_id=owner.id)),
+        "place_id": ("pla", first(Grant, user_id=owner.id)),
+        "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id)),
+    }.items():
+        places[name] = ids.encode(row[0], row[1].id)
+    member = first(Membership, merchant_id=merchant_id, promoter_id=promoter_id)
+    executed, review = db.session.scalars(
+        sa.select(Settlement).filter_by(merchant_id=merchant_id).order_by(Settlement.id)
+    )
+    places |= {
+        "int:member_id": str(member.id),
+        "int:notice_id": str(first(Notice, user_id=owner.id).id),
+        "settlement_id": ids.encode("stl", merchant_id, review.id),
+        "executed": ids.encode("stl", merchant_id, executed.id),
+        "code": first(Link, promoter_id=promoter_id).code,
+        "invitation": joining.invite_code(promoter_id),
+        "filename": "public.css",
+    }
+
+
+def name_secrets(world: World, ours: House) -> None:
+    """Texts that only this house's rows have."""
+    names = ("Unseen House", "Unseen Promoter", "Unseen Order")
+    with unit_of_work():
+        ours.merchant.name, ours.promoter.name = names[:2]
+        for model in (Merchant, Promoter):
+            row = ours.merchant if model is Merchant else ours.promoter
+            db.session.execute(sa.update(model).filter_by(id=row.id).values(name=row.name))
+        db.session.execute(
+            sa.update(Order).filter_by(merchant_id=ours.merchant.id).values(number=names[2])
+        )
+    found = {each for each in world.places.values() if each[3:4] == "_"}
+    world.secrets = found | {*names, "ours.example.com", str(ours.promoter.email)}
+
+
+def paths(world: World, rule: Rule) -> Iterator[str]:
+    """The rule with our house's rows in it; where it names a few words, with each of them."""
+    values = {name: _value(world, rule, name) for name in rule.arguments}
+    words = {
+        name: sorted(items)
+        for name, converter in rule._converters.items()
+        if (items := getattr(converter, "items", None))
+    }
+    for chosen in [{name: word} for name in words for word in words[name]] or [{}]:
+        _, path = rule.build(values | chosen, append_unknown=False)
+        yield path
+
+
+def _value(world: World, rule: Rule, name: str) -> Any:
+    places, room = world.places, rule.endpoint.partition(".")[0]
+    if type(rule._converters[name]).__name__ == "IntegerConverter":
+        return int(places[f"int:{name}"])
+    special = {
+        ("finance", "account_id"): "account",
+        ("account", "code"): "invitation",
+        ("api", "settlement_id"): "executed" if "file_id" in rule.arguments else name,
+        ("finance", "settlement_id"): "executed" if "file_id" in rule.arguments else name,
+    }
+    return places.get(special.get((room, name), name), "word")

@@ -25,7 +25,8 @@ def caption(tag: str, country: str, *, title: str, price: Money | None, url: str
     """In this language, with numbers as the buyer's country writes them."""
     with i18n.read_as(_nearest(tag, country)):
         words = f"{title} · {formats.price(price)}" if price else title
-        return f"{LABEL} {words}\n{_('I can recommend this: %(url)s', url=url)}"
+        invitation = _("I can recommend this: %(url)s", url=url)
+        return f"{LABEL} {words}\n{invitation}"
 
 
 def _nearest(tag: str, country: str) -> str:
