@@ -18,10 +18,17 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, has_request_context, request
-from flask_babel import Babel, Domain, force_locale, get_locale
-from flask_babel import lazy_gettext as _
-from flask_babel import lazy_ngettext as _n
-from flask_babel import lazy_pgettext as _p
+from flask_babel import (
+    Babel,
+    Domain,
+    LazyString,
+    force_locale,
+    get_locale,
+    gettext,
+    ngettext,
+    pgettext,
+)
+from markupsafe import Markup, escape
 
 __all__ = ["LANGUAGES", "LOCALES", "_", "_n", "_p", "init_app", "language", "locale", "read_as"]
 
@@ -44,6 +51,27 @@ FOLDERS = MappingProxyType({"zh": "zh_Hans", "es": "es", "pt": "pt_BR"})
 DEFAULT = "en"
 COOKIE = "lang"
 A_YEAR = 365 * 86400
+
+
+class Words(LazyString):
+    """A marked string. The library's own claims to be safe markup, with all that was put into it;
+    ours are escaped on a page like any other text.
+    """
+
+    def __html__(self) -> Markup:
+        return escape(str(self))
+
+
+def _(text: str, /, **inside: Any) -> Words:
+    return Words(gettext, text, **inside)
+
+
+def _n(one: str, many: str, num: int, /, **inside: Any) -> Words:
+    return Words(ngettext, one, many, num, **inside)
+
+
+def _p(context: str, text: str, /, **inside: Any) -> Words:
+    return Words(pgettext, context, text, **inside)
 
 
 class Catalogues(Domain):

@@ -69,10 +69,10 @@ def _message(settings: Settings, notice: Notice, text: Text) -> EmailMessage:
     message["Subject"] = notice.subject
     message["Date"] = format_datetime(notice.created_at)
     message["Message-ID"] = _message_id(settings, notice)
-    message["Content-Language"] = notice.locale
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text.plain)
     message.add_alternative(text.html, subtype="html")
+    message["Content-Language"] = notice.locale
     return message
 
 

@@ -33,6 +33,16 @@ def test_the_browser_is_answered_in_the_nearest_language(client, asked, given):
     assert answer.headers["Content-Language"] == given
 
 
+def test_what_is_put_into_marked_words_is_text_and_no_markup(app):
+    with reading(app):
+        words = _(
+            "“%(text)s” is no number. Write it like %(example)s.", text="<b>", example="1 & 2"
+        )
+
+        assert render_template_string("{{ words }}", words=words).count("&lt;b&gt;") == 1
+        assert render_template_string("{{ words }}", words=words).count("1 &amp; 2") == 1
+
+
 def test_a_choice_by_address_is_kept_on_this_device(client):
     client.get(PAGE + "?lang=pt-BR", headers={"Accept-Language": "zh-CN"})
     answer = client.get(PAGE, headers={"Accept-Language": "zh-CN"})

@@ -61,10 +61,6 @@ class Sums:
     net: Money
     before: int | None
 
-    @property
-    def trend(self) -> int | None:
-        return (self.net.minor - self.before) * 1_000_000 // self.before if self.before else None
-
 
 @bp.get("/settlements/")
 def settlements() -> ResponseReturnValue:

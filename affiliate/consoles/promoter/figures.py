@@ -70,8 +70,8 @@ class Today:
 class Purse:
     """What one merchant owes in one currency, by stage."""
 
-    merchant: str
     currency: str
+    merchant: str = ""
     estimated: int = 0
     pending: int = 0
     available: int = 0
@@ -90,7 +90,7 @@ def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
     midnight = clock.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     month = midnight.replace(day=1)
     earned: dict[str, Earned] = {}
-    for purse in purses(promoter_id):
+    for purse in _stages(promoter_id).values():
         of = earned.setdefault(purse.currency, Earned(purse.currency))
         of.estimated += purse.estimated
         of.pending += purse.pending
@@ -116,25 +116,29 @@ def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
 
 
 def purses(promoter_id: int) -> list[Purse]:
-    """Per merchant and currency, the merchant with the most to take first."""
+    """Per merchant and currency, the one with the most to take first."""
+    found = _stages(promoter_id)
+    merchants = people.merchants({merchant_id for merchant_id, _ in found})
+    for (merchant_id, _currency), purse in found.items():
+        purse.merchant = merchants[merchant_id].name
+    for merchant_id, currency, at in db.session.execute(_NEXT_RELEASE, {"promoter": promoter_id}):
+        found[merchant_id, currency].next_at = at
+    return sorted(found.values(), key=lambda each: (-each.available, -each.pending, each.merchant))
+
+
+def _stages(promoter_id: int) -> dict[tuple[int, str], Purse]:
+    """By merchant and currency. What is held, free or on its way the ledger knows."""
     found: dict[tuple[int, str], Purse] = {}
-    balances = ledger.balances_of("promoter", promoter_id)
-    sums = commissions.sums_of("promoter", promoter_id)
-    owing = {each.merchant_id for each in balances} | {each.merchant_id for each in sums}
-    merchants = people.merchants(owing)
 
     def purse(merchant_id: int, currency: str) -> Purse:
-        new = Purse(merchants[merchant_id].name, currency)
-        return found.setdefault((merchant_id, currency), new)
+        return found.setdefault((merchant_id, currency), Purse(currency))
 
-    for balance in balances:
+    for balance in ledger.balances_of("promoter", promoter_id):
         setattr(purse(balance.merchant_id, balance.currency), balance.kind, balance.amount)
-    for each in sums:
+    for each in commissions.sums_of("promoter", promoter_id):
         of = purse(each.merchant_id, each.currency)
         of.estimated, of.paid = each.estimated, each.paid
-    for merchant_id, currency, at in db.session.execute(_NEXT_RELEASE, {"promoter": promoter_id}):
-        purse(merchant_id, currency).next_at = at
-    return sorted(found.values(), key=lambda each: (-each.available, -each.pending, each.merchant))
+    return found
 
 
 def _clicks_since(promoter_id: int, since: datetime) -> int:

@@ -1,0 +1,143 @@
+"""Every route, for everybody: who is let in and who is not stands in one table.
+
+A new route without a row fails here. Its row says what each of these meets at rows of *our* house;
+those with a dash belong to another merchant, or are another promoter in our own program.
+"""
+
+import pytest
+
+from affiliate.consoles.session import SHOWN
+from tests.quality.world import ON_THE_MARKET, World, build, paths
+
+# +  let in: it worked, or what was sent is refused for another reason than who sent it
+# >  asked to sign in, or for a key
+# x  403: one's role does not allow it
+# .  404: for them there is no such thing
+VISITORS = """
+    stranger operator agency owner staff analyst maker checker auditor promoter
+    owner' maker' promoter'
+""".split()
+TABLE = """
+"""
+# What is sent where an empty form would be refused before anybody asks who sends it. A name of
+# something in our house stands for its id.
+SENT = {
+    "POST /api/v1/keys": {"name": "key", "role": "merchant_owner", "merchant": "merchant_id"},
+    "POST /api/v1/links": {
+        "program": "program_id", "promoter": "promoter_id", "product": "product_id",
+    },
+    "POST /api/v1/merchants": {
+        "name": "Loja", "country": "BR", "currency": "BRL", "timezone": "America/Sao_Paulo",
+    },
+    "POST /api/v1/pay-ins": {
+        "merchant": "merchant_id", "money": {"amount": 5, "currency": "BRL"}, "reference": "r",
+    },
+    "POST /api/v1/payouts/<payout_id>/cancel": {"reason": "why not"},
+    "POST /api/v1/payouts/<payout_id>/mark-failed": {"reason": "why not"},
+    "POST /api/v1/payouts/<payout_id>/mark-returned": {"reason": "why not"},
+    "POST /api/v1/products": {
+        "shop": "shop_id", "external_id": "9", "title": "Bolsa", "url": "https://ours.example.com/",
+    },
+    "PUT /api/v1/products/bulk": {"shop": "shop_id", "products": []},
+    "POST /api/v1/programs": {
+        "merchant": "merchant_id", "name": "Amigas", "default_rate_ppm": 100_000,
+    },
+    "POST /api/v1/programs/<program_id>/enrolments": {"promoter": "promoter_id"},
+    "POST /api/v1/promoters": {"name": "Eva"},
+    "POST /api/v1/promoters/<promoter_id>/payout-accounts": {
+        "rail": "file", "country": "DE", "currency": "EUR",
+        "fields": {"account_holder": "Eva", "iban": "DE89370400440532013000"},
+    },
+    "POST /api/v1/promoters/<promoter_id>/sponsor": {"sponsor": None},
+    "POST /api/v1/settlements": {"through": "2026-11-01", "merchant": "merchant_id"},
+    "POST /api/v1/settlements/<settlement_id>/approve": {"hash": "0" * 64, "otp": "000000"},
+    "POST /api/v1/shops": {
+        "merchant": "merchant_id", "platform": "standard", "domain": "another.example.com",
+        "currency": "BRL", "country": "BR",
+    },
+    "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
+    "POST /finance/settlements/new": {"merchant": "merchant_id"},
+    "POST /merchant/products/new": {"shop": "int:shop_id"},
+    "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
+    "POST /promoter/market/join": {"program": "program_id"},
+    "POST /promoter/share/": {"product": "product_id"},
+}  # fmt: skip
+REFUSED_FOR_OTHER_REASONS = {409, 412, 422}
+
+
+@pytest.mark.parametrize("room", ["pages", "api"])
+def test_every_route_lets_in_whom_the_table_says(app, room):
+    world = build(app)
+    found = {
+        f"{method} {rule.rule}": row_of(world, rule, method)
+        for rule in app.url_map.iter_rules()
+        for method in sorted(rule.methods - {"HEAD", "OPTIONS"})
+        if rule.endpoint.partition(".")[0] not in SHOWN  # never live
+        and rule.rule.startswith("/api/") == (room == "api")
+    }
+
+    wanted = {key: row for key, row in table().items() if key in found or _is_of(key, room)}
+    wrong = [
+        f"{key}: {name} meets {' '.join(found.get(key, {}).get(name, ['nothing']))}, not {mark}"
+        for key, row in wanted.items()
+        for name, mark in row.items()
+        if found.get(key, {}).get(name) != [mark]
+    ]
+    assert [key for key in found if key not in wanted] == [], "who may? Write a row for it."
+    assert wrong == []
+
+
+def table() -> dict[str, dict[str, str]]:
+    rows = {}
+    for line in TABLE.strip().splitlines():
+        key, _, marks = line.partition("|")
+        method, path = key.split(None, 1)
+        given = marks.replace("|", " ").split()
+        assert len(given) == len(VISITORS), line
+        rows[f"{method} {path.strip()}"] = dict(zip(VISITORS, given, strict=True))
+    return rows
+
+
+def _is_of(key: str, room: str) -> bool:
+    return (" /api/" in key) == (room == "api")
+
+
+def row_of(world: World, rule, method: str) -> dict[str, list[str]]:
+    """What each visitor meets; one mark, unless the words in its address make a difference."""
+    given = SENT.get(f"{method} {rule.rule}", {})
+    sent = {
+        name: world.places.get(value, value) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+    row: dict[str, set[str]] = {}
+    for path in paths(world, rule):
+        for visitor in world.visitors:
+            answer = world.knock(visitor, method, path, sent)
+            mark = mark_of(answer, method)
+            is_open = row.get("stranger") == {"+"}
+            if visitor.is_outside and not (mark == "+" and is_open):
+                text = answer.get_data().decode(errors="replace")
+                leaks = {each for each in hidden(world, visitor.name) if each in text}
+                leaks -= {each for each in leaks if each in path or each in sent.values()}
+                assert not leaks, f"{method} {path} tells {visitor.name}: {leaks}"
+            row.setdefault(visitor.name, set()).add(mark)
+    return {name: sorted(marks) for name, marks in row.items()}
+
+
+def hidden(world: World, name: str) -> set[str]:
+    """What this visitor may never read of our house."""
+    if name != "promoter'":
+        return world.secrets
+    shown = {each for each in world.secrets if each.startswith(ON_THE_MARKET)}
+    return world.secrets - shown - {"Unseen House", "ours.example.com"}
+
+
+def mark_of(answer, method: str) -> str:
+    status = answer.status_code
+    if status == 401 or (status == 303 and answer.headers["Location"].startswith("/sign-in?")):
+        return ">"
+    if status in {403, 404}:
+        return "x" if status == 403 else "."
+    if status < 400 or (method != "GET" and status in REFUSED_FOR_OTHER_REASONS):
+        return "+"
+    return str(status)
