@@ -21,13 +21,13 @@ from flask import Flask, Response, g, has_request_context, request
 from flask_babel import (
     Babel,
     Domain,
-    LazyString,
     force_locale,
     get_locale,
     gettext,
     ngettext,
     pgettext,
 )
+from flask_babel.speaklater import LazyString
 from markupsafe import Markup, escape
 
 __all__ = ["LANGUAGES", "LOCALES", "_", "_n", "_p", "init_app", "language", "locale", "read_as"]
@@ -54,7 +54,7 @@ A_YEAR = 365 * 86400
 
 
 class Words(LazyString):
-    """A marked string. The library's own claims to be safe markup, with all that was put into it;
+    """A marked string, to be used as a `str`. The library's own claims to be safe markup, with all that was put into it;
     ours are escaped on a page like any other text.
     """
 
@@ -62,15 +62,15 @@ class Words(LazyString):
         return escape(str(self))
 
 
-def _(text: str, /, **inside: Any) -> Words:
+def _(text: str, /, **inside: Any) -> Any:
     return Words(gettext, text, **inside)
 
 
-def _n(one: str, many: str, num: int, /, **inside: Any) -> Words:
+def _n(one: str, many: str, num: int, /, **inside: Any) -> Any:
     return Words(ngettext, one, many, num, **inside)
 
 
-def _p(context: str, text: str, /, **inside: Any) -> Words:
+def _p(context: str, text: str, /, **inside: Any) -> Any:
     return Words(pgettext, context, text, **inside)
 
 

@@ -55,7 +55,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from flask import (
@@ -423,8 +423,9 @@ def _old_form(error: CSRFError) -> ResponseReturnValue:
         return redirect(url_for("account.sign_in", next=own_path(request.values.get("next"))), 303)
     if signed_in() is None:
         for check in current_app.before_request_funcs.get(request.blueprint, ()):
-            if (answer := check()) is not None:
-                return answer
+            answer: Any = check()
+            if answer is not None:
+                return cast(ResponseReturnValue, answer)
     return layout.show_error(error)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affiliate.catalog.rules import BadAddress, bare_host, is_on, web_address
+from affiliate.catalog.rules import BadAddress, bare_host, is_on, picture_address, web_address
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,18 @@ def test_no_text_breaks_the_reading(text):
 )
 def test_a_page_is_on_a_shop_s_ground(address, domain, on):
     assert is_on(address, domain) is on
+
+
+@pytest.mark.parametrize("given", ["/static/demo/linen-shirt.svg", "https://shop.example/a.png"])
+def test_a_picture_is_somewhere_on_the_web_or_shipped_with_this_instance(given):
+    assert picture_address(given) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["/operator/users.svg", "//elsewhere.example/a.svg", "/static/../people.svg", "/static/a.js",
+     "/static/a.svg?x", "static/a.svg", "javascript:alert(1)"],
+)  # fmt: skip
+def test_other_paths_are_no_pictures(given):
+    with pytest.raises(BadAddress):
+        picture_address(given)

@@ -30,7 +30,7 @@ class Town:
         self.shop = a_shop(self.merchant, name=f"Loja {name}")
         self.product = a_product(
             self.shop, title=f"Camisa {name}", external_id="p1", stock=7,
-            image_url="https://cdn.example.com/p1.jpg",
+            image_url="/static/demo/linen-shirt.svg",
         )  # fmt: skip
         given = {"tiers_ppm": (30_000,), "max_total_ppm": 200_000} | fields
         self.program = a_program(self.merchant, name=f"Amigas {name}", **given)
