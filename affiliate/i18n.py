@@ -5,7 +5,7 @@ Python marks strings with `from affiliate.i18n import _`, templates have `_` any
 is lazy: it becomes words in the language of whoever reads it, when it is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -54,9 +54,12 @@ A_YEAR = 365 * 86400
 
 
 class Words(LazyString):
-    """A marked string, to be used as a `str`. The library's own claims to be safe markup, with all that was put into it;
-    ours are escaped on a page like any other text.
+    """A marked string, to be used like a `str`. The library's own claims to be safe markup, with
+    all that was put into it; ours are escaped on a page like any other text.
     """
+
+    def __init__(self, put: Callable[..., str], *arguments: Any, **inside: Any) -> None:
+        super().__init__(put, *arguments, **inside)  # type: ignore[no-untyped-call]
 
     def __html__(self) -> Markup:
         return escape(str(self))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from affiliate.demo import story
 from affiliate.demo.story import Listing, Store
-from affiliate.demo.town import DAY, HOUR, Spot, Town, mailbox, store_of
+from affiliate.demo.town import DAY, DAYS, HOUR, SIGN_IN, Spot, Town, mailbox, store_of
 from affiliate.links import token
 from affiliate.links.spool import Click
 from affiliate.money import spread
@@ -18,6 +18,8 @@ from affiliate.money import spread
 VISITS = 12_000
 BUY = 0.046  # of those who visit
 MINUTE = timedelta(minutes=1)
+RECENT = 50 * MINUTE  # how long ago the promoters who may sign in had their last visitor
+CAMPAIGNS = (41, 42, 78, 79)  # days on which everybody posts
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +120,37 @@ class Purchase:
 
 
 def visits(rng: random.Random, town: Town) -> list[Visit]:
-    """More of them towards the present, and where more people follow."""
-    chosen = rng.choices(town.spots, [spot.reach for spot in town.spots], k=VISITS)
-    found = [_visit(rng, spot) for spot in chosen]
+    """More of them towards the present, at the end of each week, and where more people follow."""
+    days = [_bustle(day) for day in range(DAYS)]
+    chosen = rng.choices(town.spots, [spot.reach for spot in town.spots], k=VISITS - len(SIGN_IN))
+    found = [_visit(rng, spot, _when(rng, town, days, spot)) for spot in chosen]
+    found += [_visit(rng, _front(town, each), town.now - RECENT) for each in SIGN_IN]
     return sorted(found, key=lambda visit: visit.click.at)
 
 
-def _visit(rng: random.Random, spot: Spot) -> Visit:
+def _bustle(day: int) -> float:
+    weekend = 1.4 if day % 7 in (4, 5) else 1.0
+    return (1 + day / 60) * weekend * (2.0 if day in CAMPAIGNS else 1.0)
+
+
+def _when(rng: random.Random, town: Town, days: Sequence[float], spot: Spot) -> datetime:
+    while True:
+        (day,) = rng.choices(range(DAYS), days)
+        at = town.day(day + rng.random()).replace(microsecond=0)
+        if spot.since <= at < spot.until:
+            return at
+
+
+def _front(town: Town, handle: str) -> Spot:
+    """The first link of a promoter."""
+    return next(spot for spot in town.spots if spot.person.handle == handle)
+
+
+def _visit(rng: random.Random, spot: Spot, at: datetime) -> Visit:
     country = spot.person.country
-    at = spot.since + (spot.until - spot.since) * rng.random() ** 0.8
     click = Click(
         id=rng.randbytes(16),
-        at=at.replace(microsecond=0),
+        at=at,
         link_id=spot.link_id,
         ip=f"{rng.choice(('192.0.2', '198.51.100', '203.0.113'))}.{rng.randrange(1, 255)}",
         user_agent=rng.choice(story.AGENTS[country]),
@@ -143,6 +164,7 @@ def purchases(rng: random.Random, town: Town, seen: Sequence[Visit]) -> list[Pur
     """What became of the visits, in the sequence in which it was ordered, with some oddities."""
     drawn = [_purchase(rng, visit, _hesitation(rng)) for visit in seen if rng.random() < BUY]
     drawn += [_purchase(rng, visit, after) for visit, after in _stragglers(seen)]
+    drawn += [_just_now(rng, visit) for visit in seen if visit.click.at == town.now - RECENT]
     placed = [each for each in drawn if each.placed_at < town.now - 5 * MINUTE]
     placed.sort(key=lambda each: each.placed_at)
     return list(_numbered(_odd(town, placed)))
@@ -154,6 +176,12 @@ def _stragglers(seen: Sequence[Visit]) -> Iterator[tuple[Visit, timedelta]]:
     yield seen[900], 41 * DAY
     stopped = [visit for visit in seen if visit.spot.person.handle == story.SUSPENDED[0]]
     yield stopped[-1], 3 * DAY
+
+
+def _just_now(rng: random.Random, visit: Visit) -> Purchase:
+    """So that whoever signs in has earned something today."""
+    bought = _purchase(rng, visit, 20 * MINUTE)
+    return replace(bought, paid_at=bought.placed_at + 2 * MINUTE, expired_at=None)
 
 
 def _purchase(rng: random.Random, visit: Visit, after: timedelta) -> Purchase:

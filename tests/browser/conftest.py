@@ -66,6 +66,14 @@ class Visits:
         self.browser, self.site, self.app = browser, site, app
         self.pages: list[Page] = []
         self.errors: list[str] = []
+        self.wide: list[str] = []
+
+    def leave(self, page: Page) -> None:
+        """Close the page; one wider than its window is remembered."""
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            self.wide.append(page.url)
+        page.context.close()
+        self.pages.remove(page)
 
     def __call__(
         self,
@@ -105,15 +113,10 @@ class Visits:
 def visit(browser: Browser, site: str, app: Flask) -> Iterator[Visits]:
     visits = Visits(browser, site, app)
     yield visits
-    wide = [page.url for page in visits.pages if _too_wide(page)]
-    for page in visits.pages:
-        page.context.close()
+    for page in list(visits.pages):
+        visits.leave(page)
     assert visits.errors == []
-    assert wide == []
-
-
-def _too_wide(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert visits.wide == []
 
 
 def barriers(page: Page) -> list[str]:

@@ -1,29 +1,50 @@
-"""Pictures of the main pages, to be looked at: `make screens` writes them to var/screens/."""
+"""Pictures of the main pages with the data of the demo: `make screens` → var/screens/."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from affiliate import demo
+from affiliate.people import queries as people
 from tests.browser.conftest import DESK, PHONE
 
 pytestmark = pytest.mark.browser
 FOLDER = Path("var/screens")
+STRANGER = None
 PAGES = {
-    "components": ("/-/components", DESK),
-    "components-narrow": ("/-/components", PHONE),
-    "phone": ("/-/phone", PHONE),
-    "error": ("/-/error/404", PHONE),
+    "front": ("/", DESK, STRANGER),
+    "sign-in": ("/sign-in", PHONE, STRANGER),
+    "components": ("/-/components", DESK, STRANGER),
+    "merchant": ("/merchant/", DESK, "owner"),
+    "merchant-orders": ("/merchant/orders/", DESK, "owner"),
+    "merchant-products": ("/merchant/products/", DESK, "owner"),
+    "merchant-programs": ("/merchant/programs/", DESK, "owner"),
+    "merchant-promoters": ("/merchant/promoters/", DESK, "owner"),
+    "merchant-shops": ("/merchant/shops/", DESK, "owner"),
+    "promoter": ("/promoter/", PHONE, "xunian"),
+    "promoter-market": ("/promoter/market/", PHONE, "xunian"),
+    "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
+    "promoter-team": ("/promoter/team/", PHONE, "xunian"),
+    "promoter-wallet": ("/promoter/wallet/", PHONE, "xunian"),
+    "finance": ("/finance/", DESK, "maker"),
+    "finance-settlements": ("/finance/settlements/", DESK, "maker"),
+    "finance-payouts": ("/finance/payouts/", DESK, "maker"),
+    "finance-ledger": ("/finance/ledger/", DESK, "maker"),
+    "operator": ("/operator/", DESK, "operator"),
+    "operator-users": ("/operator/users/", DESK, "operator"),
 }
 
 
-@pytest.mark.parametrize("theme", ["day", "night"])
-@pytest.mark.parametrize("lang", ["zh-Hans", "pt-BR"])
-@pytest.mark.parametrize("name", PAGES)
-def test_picture(visit, name, lang, theme):
-    path, size = PAGES[name]
-    page = visit(path, size=size, lang=lang, theme=theme)
-    page.wait_for_load_state("networkidle")
+def test_pictures(visit):
+    demo.load()
     FOLDER.mkdir(parents=True, exist_ok=True)
 
-    page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png")
-    page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}-whole.png", full_page=True)
+    for name, lang, theme in product(PAGES, ["zh-Hans", "pt-BR"], ["day", "night"]):
+        path, size, who = PAGES[name]
+        person = people.user_by_email(f"{who}@demo.tuike.example") if who else None
+        page = visit(path, size=size, lang=lang, theme=theme, as_=person)
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png")
+        page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}-whole.png", full_page=True)
+        visit.leave(page)

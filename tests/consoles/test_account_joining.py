@@ -66,7 +66,7 @@ def test_joining_makes_a_user_and_a_promoter_below_the_sponsor(client, sponsor, 
     promoter = queries.promoter_by_email("ana@example.com")
     (grant,) = queries.grants_of(user.id)
     assert (answer.status_code, answer.location) == (303, "/joined")
-    assert "Look into your mail" in client.get("/joined").text
+    assert "Check your e-mail" in client.get("/joined").text
     assert (user.name, user.locale) == ("Ana 🌸 Beatriz", "pt-BR")
     assert user.timezone == "America/Sao_Paulo"
     assert user.terms_accepted_at == user.unconfirmed_since == now
@@ -110,7 +110,7 @@ def test_before_confirming_one_cannot_sign_in_but_is_written_to_again(client, sp
 
     texts = [text for _, text in letters()]
     assert answer.status_code == 200
-    assert "We sent you a letter" in answer.text
+    assert "We sent you an e-mail" in answer.text
     assert client.get("/account/").status_code == 303
     assert len({link_in(text) for text in texts}) == 2
 
@@ -216,7 +216,7 @@ def test_an_invitation_that_nobody_made(client, code):
     page = client.get(f"/join/{code}")
 
     assert page.status_code == 404
-    assert "This invitation is not good" in page.text
+    assert "This invitation does not work" in page.text
 
 
 def test_a_sponsor_who_was_stopped_invites_nobody(client, sponsor):

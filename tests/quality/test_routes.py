@@ -1,26 +1,23 @@
-"""Every route, for everybody: who is let in and who is not stands in one table.
+"""Every route, for everybody: who is let in and who is not stands in one table, routes.txt.
 
-A new route without a row fails here. Its row says what each of these meets at rows of *our* house;
-those with a dash belong to another merchant, or are another promoter in our own program.
+Whoever is outside must not read anything of our house in an answer either, whatever its status.
 """
 
+import re
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from affiliate.consoles.session import SHOWN
 from tests.quality.world import ON_THE_MARKET, World, build, paths
 
-# +  let in: it worked, or what was sent is refused for another reason than who sent it
-# >  asked to sign in, or for a key
-# x  403: one's role does not allow it
-# .  404: for them there is no such thing
 VISITORS = """
     stranger operator agency owner staff analyst maker checker auditor promoter
     owner' maker' promoter'
 """.split()
-TABLE = """
-"""
+ROW = re.compile(r"(\w+ +/\S*(?: \S+)*?) +([+>x.| ]+)")
+TABLE = Path(__file__).with_name("routes.txt")
 # What is sent where an empty form would be refused before anybody asks who sends it. A name of
 # something in our house stands for its id.
 SENT = {
@@ -91,12 +88,12 @@ def test_every_route_lets_in_whom_the_table_says(app, room):
 
 def table() -> dict[str, dict[str, str]]:
     rows = {}
-    for line in TABLE.strip().splitlines():
-        key, _, marks = line.partition("|")
-        method, path = key.split(None, 1)
+    for line in TABLE.read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        key, marks = ROW.fullmatch(line).groups()
         given = marks.replace("|", " ").split()
-        assert len(given) == len(VISITORS), line
-        rows[f"{method} {path.strip()}"] = dict(zip(VISITORS, given, strict=True))
+        rows[" ".join(key.split())] = dict(zip(VISITORS, given, strict=True))
     return rows
 
 
@@ -137,7 +134,9 @@ def hidden(world: World, name: str) -> set[str]:
 
 def mark_of(answer, method: str) -> str:
     status = answer.status_code
-    if status == 401 or (status == 303 and answer.headers["Location"].partition("?")[0] == "/sign-in"):
+    if status == 401 or (
+        status == 303 and answer.headers["Location"].partition("?")[0] == "/sign-in"
+    ):
         return ">"
     if status in {403, 404}:
         return "x" if status == 403 else "."

@@ -108,7 +108,9 @@ def build(app: Flask) -> World:
         an_enrolment(program.one(), theirs.promoter)
         friend = a_promoter("Friend", sponsor=ours.promoter)
         instance = {"operator": a_user(Role.OPERATOR), "agency": a_user(Role.AGENCY)}
-        family = {name: a_user(role, merchant=ours.merchant) for name, role in OF_A_MERCHANT.items()}
+        family = {
+            name: a_user(role, merchant=ours.merchant) for name, role in OF_A_MERCHANT.items()
+        }
         family["promoter"] = a_user(Role.PROMOTER, promoter=ours.promoter)
         others = {
             "owner'": a_user(Role.MERCHANT_OWNER, merchant=theirs.merchant),
