@@ -83,8 +83,8 @@ def _standard(known: Purchase, version: int) -> dict[str, Any]:
 
 def _status(known: Purchase) -> str:
     states = (
-        (known.cancelled_at, "cancelled"),
         (known.expired_at, "expired"),
+        (known.cancelled_at, "cancelled"),
         (known.arrived_at, "delivered"),
         (known.shipped_at, "fulfilled"),
         (known.paid_at, "paid"),

@@ -18,7 +18,8 @@ from affiliate.money import spread
 VISITS = 12_000
 BUY = 0.046  # of those who visit
 MINUTE = timedelta(minutes=1)
-RECENT = 50 * MINUTE  # how long ago the promoters who may sign in had their last visitor
+RECENT = 50 * MINUTE  # how long ago some promoters had their last visitor
+WAITING = "camila"  # hers has not paid yet
 CAMPAIGNS = (41, 42, 78, 79)  # days on which everybody posts
 
 
@@ -75,7 +76,7 @@ class Purchase:
             self.expired_at,
             self.returned and self.returned.at,
         )
-        return sorted(each for each in steps if each)
+        return sorted({each for each in steps if each})
 
     def as_of(self, at: datetime) -> "Purchase":
         """What the shop knew then."""
@@ -122,9 +123,10 @@ class Purchase:
 def visits(rng: random.Random, town: Town) -> list[Visit]:
     """More of them towards the present, at the end of each week, and where more people follow."""
     days = [_bustle(day) for day in range(DAYS)]
-    chosen = rng.choices(town.spots, [spot.reach for spot in town.spots], k=VISITS - len(SIGN_IN))
+    fresh = (*SIGN_IN, WAITING)
+    chosen = rng.choices(town.spots, [spot.reach for spot in town.spots], k=VISITS - len(fresh))
     found = [_visit(rng, spot, _when(rng, town, days, spot)) for spot in chosen]
-    found += [_visit(rng, _front(town, each), town.now - RECENT) for each in SIGN_IN]
+    found += [_visit(rng, _front(town, each), town.now - RECENT) for each in fresh]
     return sorted(found, key=lambda visit: visit.click.at)
 
 
@@ -179,8 +181,10 @@ def _stragglers(seen: Sequence[Visit]) -> Iterator[tuple[Visit, timedelta]]:
 
 
 def _just_now(rng: random.Random, visit: Visit) -> Purchase:
-    """So that whoever signs in has earned something today."""
+    """So that whoever signs in has earned something today, or hopes to."""
     bought = _purchase(rng, visit, 20 * MINUTE)
+    if bought.person == WAITING:
+        return _forgotten(bought)
     return replace(bought, paid_at=bought.placed_at + 2 * MINUTE, expired_at=None)
 
 
@@ -231,7 +235,7 @@ def _with_fate(rng: random.Random, bought: Purchase) -> Purchase:
     """Paid or forgotten, cancelled or sent, kept or sent back."""
     fate, pause = rng.random(), rng.randrange(1, 6) * MINUTE
     if fate < 0.03:
-        return replace(bought, expired_at=bought.placed_at + DAY)
+        return _forgotten(bought)
     if fate < 0.12:
         pause = rng.randrange(60, 20 * 60) * MINUTE
     bought = replace(bought, paid_at=bought.placed_at + pause)
@@ -248,6 +252,15 @@ def _with_fate(rng: random.Random, bought: Purchase) -> Purchase:
         at = arrived + rng.randrange(10, 12 * 24) * HOUR
         bought = replace(bought, returned=Returned(at, gone))
     return bought
+
+
+def _forgotten(bought: Purchase) -> Purchase:
+    """Not paid within a day: the shop lets it go."""
+    given_up = bought.placed_at + DAY
+    return replace(
+        bought, paid_at=None, shipped_at=None, arrived_at=None, returned=None,
+        cancelled_at=given_up, expired_at=given_up,
+    )  # fmt: skip
 
 
 def _odd(town: Town, placed: list[Purchase]) -> list[Purchase]:

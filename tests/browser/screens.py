@@ -43,7 +43,8 @@ def test_pictures(visit):
     for name, lang, theme in product(PAGES, ["zh-Hans", "pt-BR"], ["day", "night"]):
         path, size, who = PAGES[name]
         person = people.user_by_email(f"{who}@demo.tuike.example") if who else None
-        page = visit(path, size=size, lang=lang, theme=theme, as_=person)
+        # By address: a person's own language comes before the browser's.
+        page = visit(f"{path}?lang={lang}", size=size, lang=lang, theme=theme, as_=person)
         page.wait_for_load_state("networkidle")
         page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png")
         page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}-whole.png", full_page=True)
