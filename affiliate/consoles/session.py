@@ -181,9 +181,6 @@ class Place:
     current: bool
 
 
-# --- for consoles ------------------------------------------------------------------------------
-
-
 def guard(*roles: Role) -> Callable[[], ResponseReturnValue | None]:
     """The `before_request` of a console for these roles; of none: for everybody signed in."""
 
@@ -253,9 +250,6 @@ def prove_second_factor(code: str) -> None:
     person = current_person()
     service.check_totp(person.user, code)
     sessions.prove(person.session)
-
-
-# --- the way in and out ------------------------------------------------------------------------
 
 
 def to_sign_in() -> ResponseReturnValue:
@@ -348,6 +342,7 @@ def enter(response: BaseResponse, opened: Opened, user: User) -> None:
         session["csrf_token"] = kept
     person = SignedIn(opened.secret, opened.session, user, queries.grants_of(user.id))
     login_user(person)
+    i18n.person(locale=user.locale, timezone=user.timezone)
     # Flask-Login notes these for features we do not use; the cookie holds the secret alone.
     session.pop("_id", None)
     session.pop("_fresh", None)
@@ -370,9 +365,6 @@ def leave() -> None:
         sessions.end(person.user.id, person.session.id)
     logout_user()
     session.clear()
-
-
-# --- the application ---------------------------------------------------------------------------
 
 
 def init_app(app: Flask) -> None:

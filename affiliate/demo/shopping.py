@@ -245,9 +245,9 @@ def _with_fate(rng: random.Random, bought: Purchase) -> Purchase:
     shipped = bought.paid_at + rng.randrange(4, 40) * HOUR
     arrived = shipped + rng.randrange(20, 150) * HOUR
     bought = replace(bought, shipped_at=shipped, arrived_at=arrived)
-    if 0.12 < fate < 0.20:
+    if 0.12 < fate < 0.22:
         gone = tuple(each.quantity for each in bought.pieces)
-        if fate < 0.16:  # one garment of several, or one piece of two
+        if fate < 0.17:  # one garment of several, or one piece of two
             gone = (1, *(0 for _ in bought.pieces[1:]))
         at = arrived + rng.randrange(10, 12 * 24) * HOUR
         bought = replace(bought, returned=Returned(at, gone))

@@ -124,7 +124,7 @@ PROMOTERS = (
 )
 SUSPENDED = ("emilio", 68)  # who was stopped, and on which day
 APPLICANTS = ("jiangyue", "chenganran")  # they would like to promote overseas, too
-WITHOUT_ACCOUNT = {"sumu", "marina", "regina"}
+WITHOUT_ACCOUNT = {"sumu", "bruna", "regina"}
 
 CONTENT = {
     "CN": ("小红书笔记", "微信群", "视频号直播"),

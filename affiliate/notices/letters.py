@@ -135,7 +135,7 @@ def recovery_code_used(event: Event, _user: User) -> Letter:
     left = int(event.payload["left"])
     return _safety(
         _("A recovery code was used"),
-        _n("There is one left. Make new ones soon.", "There are %(num)s left.", left)
+        _n("There is %(num)s left. Make new ones soon.", "There are %(num)s left.", left)
         if left
         else _("There are none left. Make new ones now."),
     )

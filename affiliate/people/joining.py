@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from affiliate import clock, events, ids, security
 from affiliate.errors import NotFound
-from affiliate.people import queries, service
+from affiliate.people import queries, service, tries
 from affiliate.people.models import Promoter, Role, User
 
 CONFIRM = "confirm"
 CONFIRM_LIVES = timedelta(days=7)
+LETTERS = tries.Limit("letters", 3, timedelta(hours=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def join(newcomer: Newcomer, sponsor: Promoter) -> Promoter | None:
     if known := queries.user_by_email(address) or _user_of_promoter(address):
         service.check_password_length(newcomer.password)
         security.password_fits(None, newcomer.password)  # takes as long as keeping a password
-        events.record("join.repeated", user_id=known.id)
+        _write(known, "join.repeated")
         return None
     try:
         user = service.create_user(
@@ -82,7 +83,13 @@ def _user_of_promoter(email: str) -> User | None:
 
 def ask_for_confirmation(user: User) -> None:
     """Once more, for somebody who has the password but not confirmed the address."""
-    events.record("confirmation.asked", user_id=user.id)
+    _write(user, "confirmation.asked")
+
+
+def _write(user: User, about: str) -> None:
+    """Strangers can make us write to an address, so only a few times an hour."""
+    if tries.allows(LETTERS, user.email or ""):
+        events.record(about, user_id=user.id)
 
 
 def confirm(secret: str) -> User:

@@ -30,7 +30,7 @@ class TooManyTries(AffiliateError):
         self.retry_after = int(wait.total_seconds())
         minutes = -(-self.retry_after // 60)
         words = _n(
-            "Too many tries. Wait a minute.", "Too many tries. Wait %(num)s minutes.", minutes
+            "Too many tries. Wait %(num)s minute.", "Too many tries. Wait %(num)s minutes.", minutes
         )
         super().__init__(words)
 
@@ -54,6 +54,15 @@ def count(limit: Limit, who: str) -> None:
         most = max(1, limit.tries // ALONE_PART)
     if number > most:
         raise TooManyTries(timedelta(seconds=left))
+
+
+def allows(limit: Limit, who: str) -> bool:
+    """`count` for what is left undone in silence when it was too often."""
+    try:
+        count(limit, who)
+    except TooManyTries:
+        return False
+    return True
 
 
 def forget(limit: Limit, who: str) -> None:

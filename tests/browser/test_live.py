@@ -1,13 +1,20 @@
 """An order appears on the page that is open, told or found, without anybody touching it."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import expect
 
+from affiliate import clock
 from affiliate.db import unit_of_work
+from affiliate.links import token
 from affiliate.people.models import Role
+from tests.browser.conftest import DESK, PHONE
 from tests.factories.catalog import a_shop
-from tests.factories.orders import an_order, deliver
-from tests.factories.people import a_merchant, a_user
+from tests.factories.links import a_link
+from tests.factories.orders import a_line, an_order, deliver
+from tests.factories.people import a_merchant, a_promoter, a_user
+from tests.factories.programs import a_program
 from tests.live.listening import well
 
 pytestmark = pytest.mark.browser
@@ -21,40 +28,53 @@ def live(place, app, monkeypatch):
         yield running
 
 
-@pytest.fixture
-def shop(committed):
-    with unit_of_work():
-        return a_shop(a_merchant())
+class Sale:
+    """Bruna shares for a merchant with one shop."""
+
+    def __init__(self):
+        with unit_of_work():
+            merchant, bruna = a_merchant(), a_promoter("Bruna")
+            self.shop = a_shop(merchant)
+            self.link = a_link(a_program(merchant), bruna)
+            self.owner = a_user(Role.MERCHANT_OWNER, merchant=merchant)
+            self.bruna = a_user(Role.PROMOTER, promoter=bruna)
+
+    def order(self, title):
+        line = a_line(title=title, tax="0.00")
+        return an_order(token.make(self.link.id, clock.now(), b"abc"), lines=[line])
 
 
 @pytest.fixture
-def owner(shop):
-    from affiliate.people import queries
-
-    with unit_of_work():
-        return a_user(Role.MERCHANT_OWNER, merchant=queries.merchant(shop.merchant_id))
+def sale(committed):
+    return Sale()
 
 
-def test_an_order_appears_on_the_open_page_although_nobody_asks(live, visit, client, shop, owner):
-    page = visit("/merchant/", as_=owner)
-    # The page's own clock stands still from here on, so it cannot be the one that asks.
+@pytest.mark.parametrize(
+    ("path", "who", "size"), [("/merchant/", "owner", DESK), ("/promoter/", "bruna", PHONE)]
+)
+def test_an_order_appears_on_the_open_page_although_nobody_asks(
+    live, visit, client, sale, path, who, size
+):
+    page = visit(path, as_=getattr(sale, who), size=size)
     page.clock.install()
-    with page.expect_request("**/live/*"):
+    with page.expect_response("**/live/*"):
         page.reload()
+    # From here on the page's own clock stands still, so it cannot be the one that asks.
+    page.clock.pause_at(clock.now() + timedelta(hours=1))
 
-    for number in ("A-1001", "A-1002"):
-        deliver(client, shop, an_order(number=number))
-        expect(page.locator("#recent-rows")).to_contain_text(number)
+    for title in ("Camisa azul", "Camisa verde"):
+        deliver(client, sale.shop, sale.order(title))
+        expect(page.locator("main")).to_contain_text(title)
 
 
-def test_without_anybody_to_tell_it_the_page_asks_by_itself(live, visit, client, shop, owner):
-    page = visit("/merchant/", as_=owner)
+def test_without_anybody_to_tell_it_the_page_asks_by_itself(live, visit, client, sale):
+    page = visit("/merchant/", as_=sale.owner)
     live.process.kill()
     live.process.wait()
 
-    deliver(client, shop, an_order(number="A-1003"))
+    deliver(client, sale.shop, sale.order("Camisa azul"))
 
-    expect(page.locator("#recent-rows")).to_contain_text("A-1003", timeout=30_000)
+    expect(page.locator("main")).to_contain_text("Camisa azul", timeout=30_000)
     # The browser itself says that nobody is there; ours says nothing.
     assert all("net::ERR_" in each for each in visit.errors)
     visit.errors.clear()

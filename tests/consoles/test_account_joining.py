@@ -146,6 +146,14 @@ def test_joining_twice_before_confirming_writes_the_same_letter_again(client, sp
     assert db.session.query(User).filter_by(email="ana@example.com").count() == 1
 
 
+def test_an_address_is_not_flooded_with_letters(client, sponsor):
+    for _ in range(6):
+        assert join(client, sponsor).status_code == 303
+        fill_in(client, "/sign-in", email=TYPED["email"], password=TYPED["password"])
+
+    assert len(letters()) == 4  # one for joining, and three in an hour
+
+
 def test_a_promoter_whom_a_merchant_wrote_down_takes_over_by_letter(client, sponsor):
     promoter = a_promoter("Ana", email="ana@example.com")
     db.session.commit()

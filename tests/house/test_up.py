@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -82,6 +84,15 @@ def test_the_doctor_finds_a_running_system_well(first):
     assert told.returncode == 0, told.stdout + told.stderr
     assert f"this system runs at {first.address}" in told.stdout
     assert "WRONG" not in told.stdout
+
+
+def test_open_pages_are_told_by_a_process_of_their_own(first):
+    def hears():
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{first.port + 1}/livez") as answer:
+            return answer.status == 200
+
+    system.wait(hears)
+    assert first.children()["live"] != first.children()["serve"]
 
 
 def test_a_dead_worker_is_replaced_and_the_system_stays(first):

@@ -148,8 +148,8 @@ def confirmed(secret: str) -> ResponseReturnValue:
     if user.totp_secret is not None:
         return redirect(url_for("account.sign_in"), 303)
     opened = sessions.open_whole(user, this_browser())
-    flash(_("Welcome! Your address is confirmed."), "done")
     response = redirect("/", 303)
     door.enter(response, opened, user)
+    flash(_("Welcome! Your address is confirmed."), "done")
     response.location = door.home()
     return response

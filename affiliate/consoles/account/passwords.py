@@ -1,7 +1,5 @@
 """A lost password: ask for a letter, choose a new one by its link."""
 
-from datetime import timedelta
-
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -12,9 +10,8 @@ from affiliate.consoles.account.doors import count_address, page, secret_typed, 
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.people import queries, rules, service, sessions, tries
+from affiliate.people.joining import LETTERS
 from affiliate.people.tries import TooManyTries
-
-LETTERS = tries.Limit("reset", 3, timedelta(hours=1))
 
 
 @bp.get("/forgot")
@@ -33,13 +30,10 @@ def ask() -> ResponseReturnValue:
         count_address()
     except TooManyTries as refusal:
         raise too_many(refusal) from refusal
-    try:
-        tries.count(LETTERS, email)
-    except TooManyTries:
-        return redirect(url_for("account.asked"), 303)  # three letters are on their way already
     user = queries.user_by_email(email)
-    # Also for an address nobody has: that takes as long, and tells nobody.
-    events.record("reset.asked", user_id=user.id if user and not user.disabled_at else None)
+    if tries.allows(LETTERS, email):
+        # Also for an address nobody has: that takes as long, and tells nobody.
+        events.record("reset.asked", user_id=user.id if user and not user.disabled_at else None)
     return redirect(url_for("account.asked"), 303)
 
 

@@ -47,7 +47,7 @@ def check_sign_in() -> ResponseReturnValue:
         return _page(_("Demo people sign in on the machine that runs Tuike only."), 403)
     if user.unconfirmed_since is not None:
         joining.ask_for_confirmation(user)
-        return page("account/sent.html", email=user.email)
+        return page("account/sent.html")
     if user.totp_secret is not None:
         return _ask_second_factor(user)
     return _enter(user)
