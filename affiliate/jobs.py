@@ -37,6 +37,7 @@ class Job(StrEnum):
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
+    FORGET_SESSIONS = "workers.people.forget_sessions"
 
 
 QUEUE_OF = {
@@ -52,6 +53,7 @@ QUEUE_OF = {
     Job.MAKE_PARTITIONS: "default",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
+    Job.FORGET_SESSIONS: "slow",
 }
 
 

@@ -180,7 +180,7 @@ def _seen(caller: Caller, payout_id: Pair) -> Payout:
 
 def detail(caller: Caller, payout: Payout) -> PayoutDetail:
     """Who did what is for those who handle money, not for the payee."""
-    names_users = caller.may(Right.READ_MONEY)
+    names_users = caller.has(Right.READ_MONEY, payout.merchant_id)
     timeline = [
         Step(
             state=State(each.state),

@@ -101,7 +101,7 @@ def _refunded(order: Order, paid: list[int], notes: list[Note]) -> list[int]:
         whole = _came_back_whole(line, succeeded) and total - amount <= line.quantity
         refunded.append(total if whole else min(amount, total))
     left = [total - gone for total, gone in zip(paid, refunded, strict=True)]
-    rest = _order_level_rest(order, paid, succeeded)
+    rest = _order_level_rest(order, paid, left, succeeded)
     if rest > sum(left):
         notes.append(("refund_above_order", {"over": rest - sum(left)}))
     parts = spread(min(rest, sum(left)), left)
@@ -142,43 +142,51 @@ def _came_back_whole(line: Line, refunds: Sequence[Refund]) -> bool:
     return 0 < line.quantity <= pieces
 
 
-def _order_level_rest(order: Order, paid: list[int], refunds: Sequence[Refund]) -> int:
-    """Cash that went back beyond what refunds name per line, in the basis of `paid`."""
+def _order_level_rest(
+    order: Order, paid: list[int], left: list[int], refunds: Sequence[Refund]
+) -> int:
+    """Cash that went back beyond what refunds name per line, in the basis of `paid`.
+
+    With tax on top the cash has tax in it: its part that is goods is that of what is left. (Of
+    the whole order, as DOMAIN 4 has it, a line refund at another tax rate would leave a remainder
+    after everything came back.)
+    """
     told = [refund for refund in refunds if refund.amount is not None]
     cash = sum((refund.amount or 0) - refund.shipping for refund in told)
-    taxes = [tax or 0 for tax in _taxes(order)]
     named = _named(order, paid, told)
-    rest = cash - sum(named)
-    if not order.tax_included:
-        rest -= _refunded_tax(order, paid, taxes, named, told)
+    taxes = [0 if order.tax_included else tax or 0 for tax in _taxes(order)]
+    tax_gone = _refunded_taxes(order, paid, taxes, named, told)
     # Without told cash an unknown line's amount is all we know of that refund.
     known = {line.external_id for line in order.lines}
-    rest += sum(
+    unknown = sum(
         part.amount or 0
         for refund in refunds
         if refund.amount is None
         for part in refund.lines
         if part.line not in known
     )
-    rest = max(0, rest)
-    if order.tax_included or not sum(taxes):
-        return rest
-    return rest * sum(paid) // (sum(paid) + sum(taxes)) if sum(paid) else 0
+    rest = max(0, cash - sum(named) - sum(tax_gone) + unknown)
+    tax_left = sum(
+        max(0, tax - gone) for tax, gone, goods in zip(taxes, tax_gone, left, strict=True) if goods
+    )
+    goods_left = sum(left)
+    return rest * goods_left // (goods_left + tax_left) if goods_left and tax_left else rest
 
 
-def _refunded_tax(
+def _refunded_taxes(
     order: Order, paid: list[int], taxes: list[int], named: list[int], refunds: Sequence[Refund]
-) -> int:
-    """Tax on top that went back with the lines: as reported, else in proportion."""
+) -> list[int]:
+    """Tax on top that went back with each line: as reported, else in proportion."""
+    if order.tax_included:
+        return [0] * len(paid)
     reported: dict[str, int] = {}
     for part in (part for refund in refunds for part in refund.lines):
         if part.tax is not None:
             reported[part.line] = reported.get(part.line, 0) + part.tax
-    total = 0
-    for line, sum_paid, tax, amount in zip(order.lines, paid, taxes, named, strict=True):
-        in_proportion = min(amount, sum_paid) * tax // sum_paid if sum_paid else 0
-        total += reported.get(line.external_id, in_proportion)
-    return total
+    return [
+        reported.get(line.external_id, min(amount, sum_paid) * tax // sum_paid if sum_paid else 0)
+        for line, sum_paid, tax, amount in zip(order.lines, paid, taxes, named, strict=True)
+    ]
 
 
 def tier_shares(

@@ -112,6 +112,9 @@ class Node:
     def whole(self) -> int:
         """A count: a whole number from 0 to a million."""
         found = self._of(int, Decimal)
+        # Asked before it is made whole: 1e1000000 would keep a worker busy for minutes.
+        if isinstance(found, Decimal) and (not found.is_finite() or found.adjusted() > 6):
+            raise self.refuse("out_of_range", "more than a million")
         if found != int(found):
             raise self.refuse("not_whole", "expected a whole number")
         if found < 0:

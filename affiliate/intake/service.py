@@ -4,6 +4,7 @@ The row is the work: a webhook is answered once its row is stored. Workers claim
 events, so an order is never in two hands and any number of workers share one big shop.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,11 +20,11 @@ from affiliate.catalog.models import Shop
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
+from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Platform
 from affiliate.intake.reading import Unreadable
-from affiliate.ledger.service import Overdrawn
 from affiliate.live import channels
 from affiliate.orders import service as orders
 from affiliate.orders.facts import Order, RefundNotice
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 BATCH_ORDERS = 500
 BELL_MS = 100
 PLACE = "inbox.body"
+LONGEST_DELIVERY = 200  # characters of an id; longer ones are kept as their hash
 KEEP_DONE = timedelta(days=30)
 KEEP_QUARANTINED = timedelta(days=90)
 
@@ -46,6 +48,8 @@ def keep(shop: Shop, headers: Headers, body: bytes) -> bool:
     """
     platform = PLATFORMS[shop.platform]
     delivery = platform.delivery(headers, body)
+    if len(delivery) > LONGEST_DELIVERY:
+        delivery = hashlib.sha256(delivery.encode()).hexdigest()
     event_id = db.session.scalar(
         insert(Event)
         .values(
@@ -173,8 +177,10 @@ def _book(claim: Claim) -> int:
     reports: list[Order | RefundNotice] = []
     for event in (event for events in claim.events.values() for event in events):
         try:
-            reports += platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
-            _done(event)
+            told = platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
+            if _is_of_its_order(event, told):
+                reports += told
+                _done(event)
         except Unreadable as error:
             _quarantine(event, error.code, error.pointer, error.message)
         except security.Sealed as error:
@@ -192,6 +198,19 @@ def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
     channels.announce([channels.merchant(merchant_id), *map(channels.promoter, payees)])
 
 
+def _is_of_its_order(event: Event, told: Sequence[Order | RefundNotice]) -> bool:
+    """Whether the lock we hold is that of the order it speaks of.
+
+    Not so for what could not be read when it arrived and can be now: it gets its order's key and
+    waits for a turn with the right lock.
+    """
+    key = next((orders.external_id(each) for each in told), event.order_key)
+    if key == event.order_key:
+        return True
+    event.order_key = key
+    return False
+
+
 def _done(event: Event) -> None:
     event.state = "done"
     event.done_at = clock.now()
@@ -207,7 +226,7 @@ def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
 
 def _quarantine_all(claim: Claim, error: Exception) -> None:
     """Put a failed order's events aside; of the error only its kind, as it may quote a buyer."""
-    code = "overdrawn" if isinstance(error, Overdrawn) else "internal_error"
+    code = error.code if isinstance(error, AffiliateError) else "internal_error"
     rows = [event.id for events in claim.events.values() for event in events]
     found = db.session.scalars(
         sa.select(Event).where(

@@ -98,7 +98,9 @@ class RefundNotice:
 
 
 RANK = {status: rank for rank, status in enumerate(Status)}
-_REFUND_RANK = {"pending": 0, "succeeded": 1, "failed": 2}
+# Where lists are merged a try that failed may be followed by one that succeeds, never the reverse;
+# platforms that take a success back tell the whole list.
+_REFUND_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
 
 
 def refunded_cash(refunds: tuple[Refund, ...]) -> int:
@@ -142,14 +144,45 @@ def merged(known: Order | None, told: Order) -> Order:
     gone = tuple(
         replace(line, removed=True) for line in older.lines if line.external_id not in have
     )
-    return replace(newer, refunds=refunds, lines=newer.lines + gone)
+    return replace(
+        newer,
+        refunds=refunds,
+        lines=newer.lines + gone,
+        # What carried credit once goes on doing so, also where a later report leaves it out.
+        tokens=_together(known.tokens, told.tokens),
+        coupons=_together(known.coupons, told.coupons),
+    )
 
 
-def _precedence(order: Order) -> tuple[int, int, int, str]:
-    known = order.status != Status.STUB
+def _together(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
+    return known if set(told) <= set(known) else tuple(sorted({*known, *told}))
+
+
+def _precedence(order: Order) -> tuple[Any, ...]:
+    """Which of two reports is the later one, by nothing but their content."""
+    is_known = order.status != Status.STUB
     return (
-        order.version if known else -1,
+        order.version if is_known else -1,
         refunded_cash(order.refunds) if order.refunds_complete else 0,
         RANK[order.status],
-        repr((order.lines, order.total, order.discount, order.cancelled_at is None)),
+        order.cancelled_at is not None,
+        order.refunded_fully,
+        order.paid_at is not None,
+        order.delivered_at is not None,
+        repr([_plain(getattr(order, name)) for name in _COMPARED]),
     )
+
+
+_COMPARED = (
+    "paid_at delivered_at cancelled_at fulfilled_at placed_at lines discount shipping total"
+    " order_tax tax_included test renewal number notes customer"
+).split()
+
+
+def _plain(value: Any) -> Any:
+    """The same text for the same fact, whatever zone an instant is written in."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, tuple):
+        return [each for each in value if not getattr(each, "removed", False)]
+    return value

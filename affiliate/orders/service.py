@@ -8,12 +8,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate.db import Model, db, table
+from affiliate.errors import Conflict
 from affiliate.orders import facts, queries
 from affiliate.orders.models import Line, Order, Refund, Status
 from affiliate.orders.queries import Stored
 from affiliate.people import rules as people
 
 Report = facts.Order | facts.RefundNotice
+
+
+class CurrencyChanged(Conflict):
+    """An order has one currency for life; two cannot be added up."""
+
+    code = "currency_changed"
 
 
 def lock(merchant_id: int, shop_id: int, order_keys: Iterable[str]) -> None:
@@ -34,12 +41,15 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
     The caller holds the lock of every order. Safe to call again with the same reports, in any
     sequence; a refund of an unknown order waits on a stub.
     """
-    wanted = {_external_id(report) for report in reports}
+    wanted = {external_id(report) for report in reports}
     known = queries.by_external_ids(merchant_id, shop_id, wanted)
     after: dict[str, facts.Order] = {key: stored.facts for key, stored in known.items()}
     for report in reports:
-        key = _external_id(report)
-        after[key] = facts.merged(after.get(key), _as_order(report))
+        key = external_id(report)
+        told, before = _as_order(report), after.get(key)
+        if before is not None and before.currency != told.currency:
+            raise CurrencyChanged(f"It was in {before.currency} and is told in {told.currency}.")
+        after[key] = facts.merged(before, told)
 
     changed = [
         order
@@ -55,12 +65,18 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
         line_ids = {}
     unchanged = {stored.id: stored.line_ids for stored in known.values()}
     return [
-        Stored(ids[key], merchant_id, shop_id, order, line_ids.get(ids[key]) or unchanged[ids[key]])
+        Stored(
+            ids[key],
+            merchant_id,
+            shop_id,
+            order,
+            line_ids[ids[key]] if ids[key] in line_ids else unchanged[ids[key]],
+        )
         for key, order in sorted(after.items())
     ]
 
 
-def _external_id(report: Report) -> str:
+def external_id(report: Report) -> str:
     if isinstance(report, facts.RefundNotice):
         return report.order_external_id
     return report.external_id

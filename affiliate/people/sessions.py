@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from affiliate import clock, events, security
 from affiliate.db import db
 from affiliate.people import queries, tries
-from affiliate.people.models import Device, Grant, Role, User, UserSession
+from affiliate.people.models import Device, Grant, OneTimeLink, Role, User, UserSession
 from affiliate.people.rules import coarse_ip
 
 IDLE = timedelta(days=30)
 WORKDAY = timedelta(hours=12)
 HALF_LIVES = timedelta(minutes=10)  # between the password and the second factor
 SEEN = timedelta(minutes=1)
+KEPT = timedelta(days=90)
 FRESH = timedelta(minutes=5)
 BY_THE_DAY = frozenset(
     {Role.OPERATOR, Role.FINANCE_MAKER, Role.FINANCE_CHECKER, Role.FINANCE_AUDITOR}
@@ -182,6 +183,13 @@ def _end(*which: sa.ColumnElement[bool]) -> None:
         .where(*which, UserSession.revoked_at.is_(None))
         .values(revoked_at=clock.now())
     )
+
+
+def forget_old() -> None:
+    """Where somebody signed in from is of use to them for a while, and then to nobody."""
+    old = clock.now() - KEPT
+    db.session.execute(sa.delete(UserSession).where(UserSession.seen_at < old))
+    db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.expires_at < old))
 
 
 def all_of(user_id: int) -> list[UserSession]:

@@ -81,6 +81,15 @@ def test_line_refunds_with_their_tax_leave_no_rest():
     assert remaining(order) == [0, 19566]
 
 
+@pytest.mark.parametrize("taxes", [(0, 2000), (2000, 0), (100, 1900)], ids=str)
+def test_everything_back_in_two_ways_leaves_nothing_also_at_different_tax_rates(taxes):
+    lines = a_line(10000, "l1", tax=taxes[0]), a_line(10000, "l2", tax=taxes[1])
+    by_line = Refund("r1", amount=10000 + taxes[1], lines=(RefundLine("l2", amount=10000),))
+    by_amount = Refund("r2", amount=10000 + taxes[0])
+
+    assert remaining(an_order(*lines, refunds=(by_line, by_amount))) == [0, 0]
+
+
 def test_a_discount_above_the_sum_leaves_nothing():
     assert remaining(an_order(a_line(1000), discount=5000)) == [0]
 

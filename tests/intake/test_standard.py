@@ -170,9 +170,31 @@ def test_a_total_that_does_not_add_up_is_a_note():
 @pytest.mark.parametrize("name", ["id", "version", "status", "currency", "created_at", "lines"])
 def test_what_is_needed_and_missing_is_refused(name):
     with pytest.raises(Unreadable) as refused:
-        read(without(an_order(), name))
+        read(without(an_order(), name, "total"))
 
     assert (refused.value.code, refused.value.pointer) == ("missing", f"/data/{name}")
+
+
+@pytest.mark.parametrize("lines", [{}, {"lines": []}])
+def test_an_order_with_only_a_total_is_one_line_without_shipping(lines):
+    order = read(without(an_order(), "lines") | lines)
+
+    assert [(line.external_id, line.amount) for line in order.lines] == [("_total", 35982)]
+
+
+def test_refunds_that_are_left_out_say_nothing_and_an_empty_list_says_none():
+    assert not read(without(an_order(), "refunds")).refunds_complete
+    assert read(an_order(refunds=[])).refunds_complete
+
+
+@pytest.mark.parametrize("quantity", ["1e1000000", "1E+99999999", "1e7"])
+def test_a_huge_number_is_refused_at_once(quantity):
+    body = json.dumps({"data": an_order()}).replace('"quantity": 2', f'"quantity": {quantity}')
+
+    with pytest.raises(Unreadable) as refused:
+        standard.read(reading.load(body.encode()))
+
+    assert refused.value.code == "out_of_range"
 
 
 @pytest.mark.parametrize(

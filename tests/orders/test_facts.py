@@ -64,7 +64,7 @@ def test_a_whole_list_of_refunds_replaces_what_was_known():
     ("one", "other", "believed"),
     [
         (Refund("r", "pending", 5), Refund("r", "succeeded", 5), "succeeded"),
-        (Refund("r", "succeeded", 5), Refund("r", "failed", 5), "failed"),
+        (Refund("r", "failed", 5), Refund("r", "succeeded", 5), "succeeded"),
     ],
 )
 def test_of_two_reports_of_a_refund_the_later_state_is_believed(one, other, believed):
@@ -80,6 +80,18 @@ def test_of_equal_versions_the_larger_refunded_sum_then_the_later_status_wins():
 
     assert {end.refunds for end in ends(plain, refunded, delivered)} == {refunded.refunds}
     assert {end.status for end in ends(plain, delivered)} == {Status.DELIVERED}
+
+
+def test_of_equal_versions_what_is_paid_wins_whichever_comes_last():
+    (end,) = ends(a_report(1, paid_at=None), a_report(1))
+
+    assert end.paid_at == NOON
+
+
+def test_a_token_that_was_told_once_goes_on_counting():
+    (end,) = ends(a_report(1, tokens=("a",)), a_report(2, tokens=("b",)), a_report(3))
+
+    assert end.tokens == ("a", "b")
 
 
 def test_a_line_that_is_gone_stays_as_removed_and_may_come_back():

@@ -5,10 +5,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from affiliate.db import db
-from affiliate.people import browsers, sessions, tries, zones
+from affiliate.people import browsers, service, sessions, tries, zones
+from affiliate.people.models import OneTimeLink, UserSession
 from affiliate.people.rules import COUNTRIES, coarse_ip
 from affiliate.people.sessions import Browser
 from tests.factories.people import a_user
+from workers import people
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,21 @@ def test_only_live_sessions_are_listed(clock):
 
     db.session.expire_all()
     assert [each.id for each in sessions.all_of(user.id)] == [kept.id]
+
+
+def test_sessions_and_links_are_forgotten_ninety_days_after_they_ended(clock):
+    clock.stand("2026-08-01T10:00:00Z")
+    user = a_user()
+    sessions.open_whole(user, Browser(None, ""))
+    service.create_link(user)
+    clock.move(days=60)
+    kept = sessions.open_whole(user, Browser(None, "")).session
+    clock.move(days=38)
+
+    people.forget_sessions()
+
+    assert [each.id for each in db.session.query(UserSession)] == [kept.id]
+    assert db.session.query(OneTimeLink).count() == 0
 
 
 def test_tries_are_forgotten_after_the_time_of_the_limit(valkey):

@@ -90,7 +90,8 @@ def read(body: Node) -> Sequence[Order | RefundNotice]:
             total=told.get("total").money(currency) if told.get("total") else None,
             lines=lines,
             refunds=_refunds(told.get("refunds"), currency),
-            refunds_complete=True,
+            # Left out, the list says nothing; given, it is the whole list.
+            refunds_complete=bool(told.get("refunds")),
             notes=_total_note(told, currency, lines),
         )
     ]
@@ -125,6 +126,8 @@ def _tokens(told: Node) -> tuple[str, ...]:
 
 
 def _lines(told: Node, currency: str) -> tuple[Line, ...]:
+    if not list(told.get("lines").items()) and told.get("total"):
+        return (_total_line(told, currency),)
     lines = []
     seen: set[str] = set()
     for node in told.get("lines").items():
@@ -133,9 +136,16 @@ def _lines(told: Node, currency: str) -> tuple[Line, ...]:
             raise node.get("id").refuse("duplicate_line", "two lines have this id")
         seen.add(line.external_id)
         lines.append(line)
-    if not lines and not told.get("lines"):
-        raise told.get("lines").refuse("missing", "this field is needed")
+    if not told.get("lines"):
+        raise told.get("lines").refuse("missing", "this field, or a total, is needed")
     return tuple(lines)
+
+
+def _total_line(told: Node, currency: str) -> Line:
+    """An order with only a total is one line, without shipping (DOMAIN 4)."""
+    total = told.get("total").money(currency)
+    goods = max(0, total - _optional(told.get("shipping"), currency))
+    return Line(external_id="_total", title="", quantity=1, amount=goods)
 
 
 def _line(node: Node, currency: str) -> Line:
@@ -197,7 +207,7 @@ def _refund_line(node: Node, currency: str) -> RefundLine:
 
 def _total_note(told: Node, currency: str, lines: tuple[Line, ...]) -> tuple[Note, ...]:
     """`total` is kept and never computed with; that it does not add up is worth a note."""
-    if not told.get("total"):
+    if not told.get("total") or [line.external_id for line in lines] == ["_total"]:
         return ()
     total = told.get("total").money(currency)
     wanted = sum(line.amount - line.discount for line in lines)

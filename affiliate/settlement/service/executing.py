@@ -80,11 +80,11 @@ def _left(settlement: Settlement) -> Sequence[tuple[str, str]]:
 def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
     key = (settlement.merchant_id, settlement.id)
     payouts_in = (*_submitting(settlement), Payout.rail == rail, Payout.currency == currency)
-    count, total = db.session.execute(
-        sa.select(sa.func.count(), sa.cast(sa.func.sum(Payout.net), sa.BigInteger)).where(
-            *payouts_in
-        )
-    ).one()
+    # Held until the file is stored: else one that is marked as failed meanwhile would stay in it.
+    nets = db.session.scalars(
+        sa.select(Payout.net).where(*payouts_in).order_by(Payout.id).with_for_update()
+    ).all()
+    count, total = len(nets), sum(nets)
     content = rails.find(rail).batch(_instructions(payouts_in))
     name = f"{ids.encode('stl', *key)}-{currency}.csv"
     db.session.add(
@@ -101,7 +101,7 @@ def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
         )
     )
     db.session.flush()
-    payouts.move_all(
+    moved = payouts.move_all(
         *key,
         PayoutState.SUBMITTING,
         PayoutState.ACCEPTED,
@@ -110,6 +110,7 @@ def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
         currency=currency,
         detail={"file": name},
     )
+    assert moved == count, "the file holds exactly the payouts that it hands over"
 
 
 def _instructions(which: tuple[sa.ColumnElement[bool], ...]) -> Iterator[Instruction]:
