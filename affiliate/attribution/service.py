@@ -1,5 +1,6 @@
 """Choosing whom an order is credited to, and remembering why."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,17 +40,24 @@ class Credit:
     refusal: str | None
     choice: list[Any]
     frozen: Any
+    candidates: str  # what the choice was made from
 
 
 def choose(
     merchant_id: int, orders: Sequence[Stored], *, settled: Collection[int]
 ) -> dict[int, Credit]:
-    """The credit of each order, chosen anew from its touches and written down where it changed.
+    """The credit of each order: chosen anew when its candidates changed, else as it was.
 
-    An order in `settled` (an entry of it was released) keeps the choice it has.
+    So what a merchant changes in a program today does not move the credit of yesterday's orders.
+    An order in `settled` (an entry of it was released) keeps the choice it has in any case.
     """
     known = _known(merchant_id, [order.id for order in orders])
-    fresh = [order for order in orders if not (order.id in settled and order.id in known)]
+    fresh = [
+        order
+        for order in orders
+        if order.id not in known
+        or not (order.id in settled or known[order.id].trace["of"] == _candidates(order))
+    ]
     facts = _Facts.of(merchant_id, fresh)
     credited = {order.id: _credit(order, facts) for order in fresh}
     for order_id, row in known.items():
@@ -78,7 +86,11 @@ def write(merchant_id: int, credited: Sequence[Credit], traces: dict[int, Any]) 
             "touched_at": credit.touched_at,
             "refusal": credit.refusal,
             "frozen": credit.frozen,
-            "trace": {"choice": credit.choice, "lines": traces.get(credit.order_id, [])},
+            "trace": {
+                "of": credit.candidates,
+                "choice": credit.choice,
+                "lines": traces.get(credit.order_id, []),
+            },
         }
         for credit in credited
     ]
@@ -114,6 +126,7 @@ def _as_credit(row: Attribution) -> Credit:
         row.refusal,
         row.trace["choice"],
         row.frozen,
+        row.trace["of"],
     )
 
 
@@ -157,7 +170,8 @@ def _texts(order: Stored) -> list[str]:
 
 
 def _credit(order: Stored, facts: _Facts) -> Credit:
-    empty = Credit(order.id, None, None, None, None, None, None, [], None)
+    candidates = _candidates(order)
+    empty = Credit(order.id, None, None, None, None, None, None, [], None, candidates)
     if order.facts.status == Status.STUB or order.facts.placed_at is None:
         empty.choice = [("order_unknown", {})]
         return empty
@@ -185,7 +199,21 @@ def _credit(order: Stored, facts: _Facts) -> Credit:
         refusal,
         trace,
         None,
+        candidates,
     )
+
+
+def _candidates(order: Stored) -> str:
+    """A short text that changes when something changes that the choice is made from."""
+    told, buyer = order.facts, order.facts.customer
+    basis = (
+        sorted(told.tokens),
+        sorted(told.coupons),
+        told.placed_at and told.placed_at.timestamp(),
+        (told.test, told.renewal, told.status is Status.STUB),
+        (buyer.external_id, buyer.email_hash, buyer.phone_hash),
+    )
+    return hashlib.sha256(repr(basis).encode()).hexdigest()[:16]
 
 
 def _touches(order: Stored, placed_at: datetime, facts: _Facts) -> tuple[list[Touch], list[Note]]:

@@ -192,9 +192,16 @@ def guard(*roles: Role) -> Callable[[], ResponseReturnValue | None]:
         g.place = person.chosen(roles)
         if roles and g.place is None:
             abort(404)
+        _refuse_what_is_no_text()
         return None
 
     return check
+
+
+def _refuse_what_is_no_text() -> None:
+    """Nobody types a NUL, and PostgreSQL keeps none: it would fail in the middle of a search."""
+    if any("\0" in text for texts in request.values.listvalues() for text in texts):
+        abort(400)
 
 
 def signed_in() -> SignedIn | None:

@@ -1,4 +1,4 @@
-"""The main pages with the data of the demo: no barriers, nothing too wide, readable without scripts."""
+"""The main pages with the demo's data: no barriers, not too wide, readable without scripts."""
 
 import pytest
 

@@ -1,7 +1,9 @@
 """From a shop's webhook to entries and transfers on the real database: all ways an order can go."""
 
+import json
 from datetime import timedelta
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from affiliate.attribution.models import Attribution
 from affiliate.commissions import service
 from affiliate.commissions.models import Commission, Entry
 from affiliate.db import db, unit_of_work
+from affiliate.intake import queries
 from affiliate.intake import service as intake
 from affiliate.ledger.verify import verify
 from affiliate.links import token
@@ -396,6 +399,64 @@ def test_a_products_own_rate_counts_for_its_lines_as_of_the_payment(client, town
     deliver(client, town.shop, an_order(town.tk(), lines=lines))
     assert earned()["direct", "Ana"] == 1600 + 2400
     clean()
+
+
+def test_a_refund_that_comes_before_its_order_is_booked_with_it(client, app):
+    with unit_of_work():
+        merchant = a_merchant(currency="USD", country="US")
+        shop = a_shop(merchant, platform="shopify")
+        link = a_link(a_program(merchant))
+    sample = Path(__file__).parents[1] / "intake" / "samples" / "shopify"
+    refund = json.loads((sample / "refund.rest-2026-07.refund-by-amount.json").read_text())
+    order = json.loads((sample / "order.rest-2026-07.percentage-discount-code.json").read_text())
+    now = time.now().isoformat()
+    order |= {
+        "created_at": now, "processed_at": now, "updated_at": now, "id": refund["order_id"],
+        "note_attributes": [{"name": "tk", "value": token.make(link.id, time.now(), b"abc")}],
+    }  # fmt: skip
+
+    deliver(client, shop, refund)
+    assert queries.counts() == {"waiting": 0, "done": 1, "quarantined": 0}
+    deliver(client, shop, order)
+    partly = sum(earned().values())
+
+    deliver(client, shop, order | {"id": 1})
+    assert 0 < partly < sum(earned().values()) - partly
+    clean()
+
+
+def test_an_order_keeps_its_currency_for_life(client, town):
+    order = an_order(town.tk())
+
+    deliver(client, town.shop, order, order | {"version": 2, "currency": "USD"})
+
+    (aside,) = queries.quarantined()
+    assert aside.error["code"] == "currency_changed"
+    assert earned()["direct", "Ana"] == 1200
+    clean()
+
+
+def test_a_program_that_is_changed_today_does_not_move_the_credit_of_yesterday(client, town):
+    order = an_order(town.tk())
+    deliver(client, town.shop, order)
+    with unit_of_work():
+        other = a_shop(town.merchant)
+        programs.change_program(town.program, {"shop_ids": [other.id]})
+
+    deliver(client, town.shop, order | {"version": 2, "status": "delivered"})
+
+    assert earned()["direct", "Ana"] == 1200
+
+
+def test_a_commission_says_what_it_is_computed_from_now(client, town):
+    unpaid = an_order(town.tk(), status="pending_payment", paid_at=None)
+    deliver(client, town.shop, unpaid)
+    paid = {"version": 2, "status": "paid", "paid_at": unpaid["created_at"]}
+
+    deliver(client, town.shop, unpaid | paid | {"lines": [a_line(price="120.00", tax="0.00")]})
+
+    found = db.session.scalars(sa.select(Commission).where(Commission.role == "direct")).one()
+    assert (found.base, found.rate_ppm) == (12000, 120_000)
 
 
 def test_the_platforms_fee_is_booked_and_reversed_beside_the_rest(client):

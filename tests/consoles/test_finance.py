@@ -188,6 +188,16 @@ def test_made_up_ids_lead_nowhere(as_, maker, settlement):
         assert client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("payouts/?q=%00", 400), ("ledger/?q=a%00&currency=%00", 400), ("payouts/?q=%25_%5C", 200),
+     ("payouts/?cursor=x", 422), ("settlements/?merchant=x", 404), ("ledger/?before=x", 200),
+     ("settlements/?state=%F0%9F%8C%BF", 200)],
+)  # fmt: skip
+def test_an_address_that_was_tampered_with_breaks_nothing(as_, maker, merchant, path, status):
+    assert as_(maker).get(f"/finance/{path}").status_code == status
+
+
 def test_an_auditor_reads_everything_and_does_nothing(as_, settlement, paid):
     with unit_of_work():
         client = as_(a_user(Role.FINANCE_AUDITOR))
@@ -569,6 +579,7 @@ def test_a_reason_is_asked_for_and_kept(as_, paid, maker):
     for _ in range(2):
         client.post(f"{pay(paid)}/failed", data={"reason": "no such account"})
 
+    assert client.post(f"{pay(paid)}/failed", data={"reason": "a\0b"}).status_code == 400
     db.session.refresh(paid)
     assert (paid.state, paid.reason) == ("failed", "no such account")
     text = client.get(pay(paid)).text

@@ -55,6 +55,7 @@ class Known:
     payee_kind: str
     payee_id: int
     currency: str
+    terms: tuple[int, int, int, int]  # program, terms, base, rate as the row has them
     pending: int = 0
     settled: int = 0
     has_pending: bool = False
@@ -173,7 +174,8 @@ def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, 
     )
     for row in commissions:
         key = (row.line_id, row.payee_kind, row.payee_id, row.role, row.via_id)
-        known = Known(row.id, row.payee_kind, row.payee_id, row.currency)
+        terms = (row.program_id, row.terms_id, row.base, row.rate_ppm)
+        known = Known(row.id, row.payee_kind, row.payee_id, row.currency, terms)
         found.setdefault(row.order_id, {})[key] = by_id[row.id] = known
     entries = db.session.execute(
         sa.select(Entry.id, Entry.commission_id, Entry.amount, Entry.state, Entry.released_at)
@@ -200,6 +202,7 @@ class _Batch:
     merchant_id: int
     commissions: list[dict[str, Any]] = field(default_factory=list)
     entries: list[tuple[Key | int, dict[str, Any]]] = field(default_factory=list)
+    revised: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
     holds: list[tuple[int, datetime | None]] = field(default_factory=list)
 
@@ -216,9 +219,10 @@ class _Batch:
                 assert target
                 # Also when it earns nothing, so that every sequence of reports leaves the same.
                 self.commissions.append(self._commission(order, credit, target))
-                stored = Known(
-                    0, target.share.payee_kind, target.share.payee_id, order.facts.currency
-                )
+                payee = (target.share.payee_kind, target.share.payee_id)
+                stored = Known(0, *payee, order.facts.currency, _terms(credit, target))
+            elif target and stored.terms != _terms(credit, target):
+                self.revised.append((stored.id, *_terms(credit, target)))
             self._change(order, key, stored, amount, paid=paid, hold=hold)
         if any(each.has_pending for each in known.values()):
             self.holds.append((order.id, hold))
@@ -306,6 +310,8 @@ class _Batch:
                     Entry.state == State.ESTIMATED,
                 )
             )
+        if self.revised:
+            _revise(self.merchant_id, self.revised)
         if self.holds:
             _recompute_holds(self.merchant_id, self.holds)
         ids = self._write_commissions()
@@ -338,6 +344,31 @@ def _reason(order: Stored, known: Known, amount: int) -> list[Any]:
     if known.pending or known.settled:
         return ["raise", {"version": order.facts.version}]
     return ["accrual", {"version": order.facts.version}]
+
+
+def _terms(credit: Credit, target: Target) -> tuple[int, int, int, int]:
+    assert credit.program_id is not None
+    return (credit.program_id, credit.frozen["terms_id"], target.base, target.share.ppm)
+
+
+def _revise(merchant_id: int, rows: Sequence[tuple[int, int, int, int, int]]) -> None:
+    """What a commission is computed from now: an edit's base, the terms after an estimate."""
+    names = ("ids", "programs", "terms", "bases", "rates")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    db.session.execute(
+        sa.text(
+            "UPDATE commissions c SET program_id = n.program, terms_id = n.terms,"
+            "   base = n.base, rate_ppm = n.rate"
+            " FROM unnest(CAST(:ids AS bigint[]), CAST(:programs AS bigint[]),"
+            "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:rates AS bigint[]))"
+            "   AS n(id, program, terms, base, rate)"
+            " WHERE c.merchant_id = :merchant AND c.id = n.id"
+        ),
+        {
+            "merchant": merchant_id,
+            **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
+        },
+    )
 
 
 def _recompute_holds(merchant_id: int, holds: Sequence[tuple[int, datetime | None]]) -> None:
