@@ -364,10 +364,7 @@ def _revise(merchant_id: int, rows: Sequence[tuple[int, int, int, int, int]]) ->
             "   AS n(id, program, terms, base, rate)"
             " WHERE c.merchant_id = :merchant AND c.id = n.id"
         ),
-        {
-            "merchant": merchant_id,
-            **dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
-        },
+        {"merchant": merchant_id, **columns},
     )
 
 
