@@ -141,6 +141,17 @@ def test_an_unpaid_order_is_only_an_estimate(client, town):
     clean()
 
 
+def test_an_expired_order_is_no_estimate_and_earns_when_it_is_paid_late(client, town):
+    order = an_order(town.tk(), status="pending_payment", paid_at=None)
+    deliver(client, town.shop, order, order | {"version": 2, "status": "expired"})
+    assert states() == []
+
+    late = {"version": 3, "status": "paid", "paid_at": order["created_at"]}
+    deliver(client, town.shop, order | late)
+    assert earned()["direct", "Ana"] == 1200
+    clean()
+
+
 def test_an_order_that_is_no_longer_paid_takes_everything_back_and_may_be_paid_again(client, town):
     order = an_order(town.tk())
     deliver(client, town.shop, order, order | {"version": 2, "paid_at": None})

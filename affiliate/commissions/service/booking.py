@@ -21,6 +21,7 @@ from affiliate.db import db, table
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.money import share
+from affiliate.orders.models import Status
 from affiliate.orders.queries import Stored
 from affiliate.programs import queries as programs
 from affiliate.programs.queries import Dated, RateKey
@@ -214,7 +215,7 @@ class _Batch:
         hold = self._hold(order, credit)
         for key in dict.fromkeys([*wanted, *known]):
             target, stored = wanted.get(key), known.get(key)
-            amount = target.amount if target else 0
+            amount = target.amount if target and (paid or _may_be_paid(order)) else 0
             if stored is None:
                 assert target
                 # Also when it earns nothing, so that every sequence of reports leaves the same.
@@ -344,6 +345,11 @@ def _reason(order: Stored, known: Known, amount: int) -> list[Any]:
     if known.pending or known.settled:
         return ["raise", {"version": order.facts.version}]
     return ["accrual", {"version": order.facts.version}]
+
+
+def _may_be_paid(order: Stored) -> bool:
+    """Whether an unpaid order is worth an estimate; paid late all the same, it earns."""
+    return order.facts.status not in (Status.EXPIRED, Status.CANCELLED)
 
 
 def _terms(credit: Credit, target: Target) -> tuple[int, int, int, int]:
