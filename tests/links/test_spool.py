@@ -157,7 +157,7 @@ if not child:
     os._exit(0)
 os.waitpid(child, 0)
 from affiliate.links import spool
-print([spool.state(path).over for path in spool.segments(folder)])
+print([spool.state(path).over for path in spool.segments(folder)], flush=True)
 os.kill(os.getpid(), 9)
 """
     ran = subprocess.run(
