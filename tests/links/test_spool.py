@@ -110,7 +110,8 @@ def test_a_segment_ends_at_its_size_and_another_begins(opened, tmp_path):
         mine.append(click(number))
 
     assert len(spool.segments(tmp_path)) > 3
-    assert [each.link_id for each in kept(tmp_path)] == list(range(20))
+    # Segments begun in one millisecond stand in any order.
+    assert sorted(each.link_id for each in kept(tmp_path)) == list(range(20))
 
 
 def test_a_segment_ends_at_its_age_without_another_click(opened, tmp_path):
