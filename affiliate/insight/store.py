@@ -53,7 +53,7 @@ def forget_old_offsets() -> None:
     twice is stored once.
     """
     oldest = clock.now() - timedelta(days=OFFSETS_KEPT_DAYS)
-    begun = f"{int(oldest.timestamp() * 1000):014d}"
+    begun = f"{int(oldest.timestamp() * 1_000_000):017d}"
     db.session.execute(sa.delete(SpoolOffset).where(SpoolOffset.segment < begun))
 
 

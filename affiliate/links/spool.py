@@ -156,8 +156,8 @@ class Spool:
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        started = int(clock.now().timestamp() * 1000)
-        name = f"{started:014d}-{os.getpid()}-{secrets.token_hex(6)}"
+        started = int(clock.now().timestamp() * 1_000_000)
+        name = f"{started:017d}-{os.getpid()}-{secrets.token_hex(6)}"
         new = self.folder / f"{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         descriptor = os.open(new, flags, 0o600)
