@@ -14,7 +14,7 @@ class FieldError:
 
     pointer: str
     code: str
-    message: str
+    message: Any  # may be lazy, like that of the refusal
 
 
 class AffiliateError(Exception):
@@ -66,4 +66,4 @@ class Stale(AffiliateError):
 
 def invalid(pointer: str, code: str, message: Any) -> Invalid:
     """One wrong field as a refusal."""
-    return Invalid(message, errors=(FieldError(pointer, code, str(message)),))
+    return Invalid(message, errors=(FieldError(pointer, code, message),))

@@ -102,7 +102,8 @@ def problem(status: int, code: str, detail: str, errors: Sequence[FieldError] = 
         body["detail"] = detail
     if errors:
         body["errors"] = [
-            {"pointer": each.pointer, "code": each.code, "message": each.message} for each in errors
+            {"pointer": each.pointer, "code": each.code, "message": str(each.message)}
+            for each in errors
         ]
     body["request_id"] = g.get("request_id", "")
     return Response(

@@ -10,12 +10,13 @@ from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 
 
 def shop(merchant_id: int, shop_id: int, *, lock: bool = False) -> Shop:
     found = db.session.get(Shop, (merchant_id, shop_id), with_for_update=lock or None)
     if found is None:
-        raise NotFound("There is no such shop.")
+        raise NotFound(_("There is no such shop."))
     return found
 
 
@@ -36,7 +37,7 @@ def shop_of_address(shops: Collection[Shop], address: str) -> Shop | None:
 def product(merchant_id: int, product_id: int, *, lock: bool = False) -> Product:
     found = db.session.get(Product, (merchant_id, product_id), with_for_update=lock or None)
     if found is None:
-        raise NotFound("There is no such product.")
+        raise NotFound(_("There is no such product."))
     return found
 
 

@@ -4,6 +4,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
+from affiliate.i18n import _
+
 URL_CHARACTERS_MAX = 2000
 _OWN_PICTURE = re.compile(r"/static/([a-z0-9-]+/)*[a-z0-9-]+\.(svg|png|jpg|webp)")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -34,7 +36,12 @@ def web_address(text: str) -> str:
     fragment = quote(parts.fragment, safe=_KEEP + "?")
     address = urlunsplit((parts.scheme, host, path, query, fragment))
     if len(address) > URL_CHARACTERS_MAX:
-        raise BadAddress(f"An address may have at most {URL_CHARACTERS_MAX} characters.")
+        raise BadAddress(
+            _(
+                "An address may have at most %(longest)s characters.",
+                longest=URL_CHARACTERS_MAX,
+            )
+        )
     return address
 
 
@@ -58,17 +65,18 @@ def is_on(address: str, domain: str) -> bool:
 
 def _split(text: str) -> SplitResult:
     if _TREACHEROUS.search(text):
-        raise BadAddress("An address has no spaces, control characters or backslashes.")
+        raise BadAddress(_("An address has no spaces, control characters or backslashes."))
     try:
         text.encode()
         parts = urlsplit(text)
-        _ = parts.port
+        if parts.port == 0:  # asked here, as a bad port is refused only when it is asked for
+            raise ValueError(text)
     except ValueError:
-        raise BadAddress("This is no web address.") from None
+        raise BadAddress(_("This is no web address.")) from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise BadAddress("An address begins with http:// or https:// and a host.")
+        raise BadAddress(_("An address begins with http:// or https:// and a host."))
     if "@" in parts.netloc:
-        raise BadAddress("An address holds no user name.")
+        raise BadAddress(_("An address holds no user name."))
     return parts
 
 
@@ -85,11 +93,11 @@ def _bare_name(name: str) -> str:
         try:
             return f"[{ipaddress.IPv6Address(name)}]"
         except ValueError:
-            raise BadAddress(f"{name!r} is no host.") from None
+            raise BadAddress(_("%(name)s is no host.", name=name)) from None
     try:
         plain = name.rstrip(".").encode("idna").decode().lower()
     except UnicodeError:
-        raise BadAddress(f"{name!r} is no host.") from None
+        raise BadAddress(_("%(name)s is no host.", name=name)) from None
     if len(plain) > 253 or not all(_LABEL.fullmatch(label) for label in plain.split(".")):
-        raise BadAddress(f"{name!r} is no host.")
+        raise BadAddress(_("%(name)s is no host.", name=name))
     return plain

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from affiliate.catalog.models import Product, Shop
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.links.models import Link
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
@@ -64,7 +65,7 @@ def by_ids(ids: Collection[int]) -> dict[int, Link]:
 def link(merchant_id: int, link_id: int, *, lock: bool = False) -> Link:
     found = db.session.get(Link, link_id, with_for_update=lock or None)
     if found is None or found.merchant_id != merchant_id:
-        raise NotFound("There is no such link.")
+        raise NotFound(_("There is no such link."))
     return found
 
 

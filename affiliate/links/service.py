@@ -15,6 +15,7 @@ from affiliate.catalog import rules as addresses
 from affiliate.catalog.models import Product, Shop
 from affiliate.db import after_commit, db
 from affiliate.errors import AffiliateError, FieldError, invalid
+from affiliate.i18n import _
 from affiliate.links.models import Link
 from affiliate.people import queries as people
 from affiliate.programs import queries as programs
@@ -99,23 +100,23 @@ _NEXT_ID = sa.text("SELECT nextval(pg_get_serial_sequence('links', 'id'))")
 
 def _check_taking_part(program: Program, promoter_id: int) -> None:
     if program.ended_at is not None:
-        raise ProgramEnded("This program has ended.")
+        raise ProgramEnded(_("This program has ended."))
     promoter = people.promoters([promoter_id]).get(promoter_id)
     member = programs.membership(program.merchant_id, program.id, promoter_id)
     suspended = promoter is None or promoter.suspended_at is not None
     if suspended or member is None or not member.was_active(clock.now()):
-        message = "The promoter does not take part in this program."
+        message = _("The promoter does not take part in this program.")
         raise NotEnrolled(message, errors=(FieldError("/promoter", "not_enrolled", message),))
 
 
 def _target(program: Program, product: Product | None, url: str | None) -> tuple[Shop, str]:
     if (product is None) == (url is None):
-        raise invalid("/url", "one_target", "A link leads to a product or to an address.")
+        raise invalid("/url", "one_target", _("A link leads to a product or to an address."))
     shops = catalog.shops(program.merchant_id, program.shop_ids)
     if product is not None:
         shop = next((shop for shop in shops if shop.id == product.shop_id), None)
         if shop is None:
-            message = "This product's shop does not take part in the program."
+            message = _("This product's shop does not take part in the program.")
             raise invalid("/product", "foreign_product", message)
         return shop, product.url
     assert url is not None
@@ -126,6 +127,6 @@ def _target(program: Program, product: Product | None, url: str | None) -> tuple
     shop = catalog.shop_of_address(shops, address)
     if shop is None:
         hosts = ", ".join(shop.domain for shop in shops) or "none yet"
-        message = f"Links of this program lead to its shops only: {hosts}."
+        message = _("Links of this program lead to its shops only: %(hosts)s.", hosts=hosts)
         raise ForeignHost(message, errors=(FieldError("/url", "foreign_host", message),))
     return shop, address

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from affiliate.db import Model, db, table
 from affiliate.errors import Conflict
+from affiliate.i18n import _
 from affiliate.orders import facts, queries
 from affiliate.orders.models import Line, Order, Refund, Status
 from affiliate.orders.queries import Stored
@@ -48,7 +49,13 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
         key = external_id(report)
         told, before = _as_order(report), after.get(key)
         if before is not None and before.currency != told.currency:
-            raise CurrencyChanged(f"It was in {before.currency} and is told in {told.currency}.")
+            raise CurrencyChanged(
+                _(
+                    "It was in %(known)s and is told in %(told)s.",
+                    known=before.currency,
+                    told=told.currency,
+                )
+            )
         after[key] = facts.merged(before, told)
 
     changed = [

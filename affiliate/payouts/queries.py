@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from affiliate.commissions.models import Entry
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine
 from affiliate.payouts.service.states import PayoutNotThere
 
@@ -15,7 +16,7 @@ from affiliate.payouts.service.states import PayoutNotThere
 def find(merchant_id: int, payout_id: int) -> Payout:
     found = db.session.get(Payout, (merchant_id, payout_id))
     if found is None:
-        raise PayoutNotThere("There is no such payout.")
+        raise PayoutNotThere(_("There is no such payout."))
     return found
 
 
@@ -27,7 +28,7 @@ def account_of(
         PayoutAccount, account_id, with_for_update=lock or None, populate_existing=lock
     )
     if found is None or (found.payee_kind, found.payee_id) != (payee_kind, payee_id):
-        raise NotFound("There is no such payout account.")
+        raise NotFound(_("There is no such payout account."))
     return found
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from affiliate import clock, ids, security
 from affiliate.db import Model, db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.people.models import (
     ApiKey,
     Device,
@@ -146,7 +147,7 @@ def api_key(key_id: int, *, lock: bool = False) -> ApiKey:
 def _one(model: type[Row], row_id: int, *, lock: bool) -> Row:
     row = db.session.get(model, row_id, with_for_update=lock or None, populate_existing=lock)
     if row is None:
-        raise NotFound("There is no such thing here.")
+        raise NotFound(_("There is no such thing here."))
     return row
 
 

@@ -105,7 +105,7 @@ class Caller:
             return
         if any(held.covers(merchant_id) for held in self.held):
             raise Forbidden(_("Your role does not allow this."))
-        raise NotFound("There is no such thing here.")
+        raise NotFound(_("There is no such thing here."))
 
     @property
     def promoter_ids(self) -> frozenset[int]:
@@ -117,7 +117,7 @@ class Caller:
     def require_promoter(self, promoter_id: int) -> None:
         """The promoter is the caller, or the caller administers the instance; else NotFound."""
         if promoter_id not in self.promoter_ids and not self.may(Right.ADMINISTER):
-            raise NotFound("There is no such promoter here.")
+            raise NotFound(_("There is no such promoter here."))
 
     def _with(self, right: Right) -> list[Held]:
         if self.is_service and right in PEOPLE_ONLY:

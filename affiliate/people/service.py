@@ -148,11 +148,15 @@ def grant(
 
 def _check_scope(role: Role, merchant_id: int | None, promoter_id: int | None) -> None:
     if role.startswith("merchant_") and merchant_id is None:
-        raise invalid("/merchant", "missing", f"The role {role} needs a merchant.")
+        raise invalid("/merchant", "missing", _("The role %(role)s needs a merchant.", role=role))
     if merchant_id is not None and not role.startswith(("merchant_", "finance_")):
-        raise invalid("/merchant", "not_for_role", f"The role {role} takes no merchant.")
+        raise invalid(
+            "/merchant", "not_for_role", _("The role %(role)s takes no merchant.", role=role)
+        )
     if (role is Role.PROMOTER) != (promoter_id is not None):
-        raise invalid("/promoter", "not_for_role", "A promoter goes with the role promoter only.")
+        raise invalid(
+            "/promoter", "not_for_role", _("A promoter goes with the role promoter only.")
+        )
 
 
 def create_link(user: User, purpose: str = "password", *, lives: timedelta = LINK_LIVES) -> str:
@@ -278,7 +282,9 @@ def create_key(
     else:
         held = queries.grant_of(user.id, role, merchant_id=merchant_id, promoter_id=promoter_id)
     if held is None:
-        raise RoleNotHeld(f"{user.email} does not hold the role {role} there.")
+        raise RoleNotHeld(
+            _("%(email)s does not hold the role %(role)s there.", email=user.email, role=role)
+        )
     secret = security.new_secret()
     key = ApiKey(
         user_id=user.id,
@@ -388,7 +394,7 @@ def move_sponsor(promoter: Promoter, sponsor_id: int | None) -> None:
     except sa.exc.IntegrityError as error:
         if _constraint(error) not in {"promoters_no_cycle", "promoters_not_own_sponsor_check"}:
             raise
-        message = "This sponsor stands below the promoter."
+        message = _("This sponsor stands below the promoter.")
         wrong = FieldError("/sponsor", "sponsor_cycle", message)
         raise SponsorCycle(message, errors=(wrong,)) from error
 
@@ -418,7 +424,7 @@ def resume(promoter: Promoter) -> None:
 
 def _check_sponsor(sponsor_id: int) -> None:
     if not queries.promoters([sponsor_id]):
-        raise invalid("/sponsor", "not_found", "There is no such sponsor.")
+        raise invalid("/sponsor", "not_found", _("There is no such sponsor."))
 
 
 def _set_contact(promoter: Promoter, contact: dict[str, Any]) -> None:
@@ -441,7 +447,9 @@ def normal_address(email: str) -> str:
 def _number(phone: str, country: str | None) -> str:
     normal = rules.normal_phone(phone, country)
     if normal is None:
-        raise invalid("/phone", "not_a_phone", "This is not a phone number; begin with + and code.")
+        raise invalid(
+            "/phone", "not_a_phone", _("This is not a phone number; begin with + and code.")
+        )
     return normal
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from affiliate.catalog.models import Product
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.programs.models import Membership, MembershipState, ProductRate, Program, Terms
 
 ProgramKey = tuple[int, int]  # merchant, program
@@ -91,7 +92,7 @@ def rate_as_of(rates: Iterable[tuple[datetime, int | None]], at: datetime) -> in
 def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program:
     found = db.session.get(Program, (merchant_id, program_id), with_for_update=lock or None)
     if found is None:
-        raise NotFound("There is no such program.")
+        raise NotFound(_("There is no such program."))
     return found
 
 
@@ -101,7 +102,7 @@ def enrolment(
     key = (merchant_id, membership_id)
     found = db.session.get(Membership, key, with_for_update=lock or None)
     if found is None or found.program_id != program_id:
-        raise NotFound("There is no such enrolment.")
+        raise NotFound(_("There is no such enrolment."))
     return found
 
 

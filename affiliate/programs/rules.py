@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from affiliate.errors import FieldError
+from affiliate.i18n import _
 from affiliate.money import PPM
 
 SOURCES = ("coupon", "click", "sharer", "binding")
@@ -87,42 +88,56 @@ def strictest(countries: Collection[str], at: datetime) -> tuple[str, Policy]:
 def faults(offer: Offer) -> list[FieldError]:
     """What cannot be offered anywhere, whatever the policy."""
     found = [
-        FieldError(f"/{name}", "unknown_value", f"One of {', '.join(allowed)}.")
+        _unknown(f"/{name}", allowed)
         for name, allowed in _CHOICES.items()
         if getattr(offer, name) not in allowed
     ]
     found += [
-        FieldError(f"/{name}", "out_of_range", f"From {least} to {most}.")
+        _out_of_range(f"/{name}", least, most)
         for name, (least, most) in _RANGES.items()
         if not least <= getattr(offer, name) <= most
     ]
     found += _tier_faults(offer) + _source_faults(offer)
     if not found and offer.default_rate_ppm > offer.max_total_ppm:
-        message = f"The rate is above the cap of {offer.max_total_ppm} ppm."
+        message = _("The rate is above the ceiling.")
         found.append(FieldError("/default_rate_ppm", "above_cap", message))
     return found
 
 
+def _out_of_range(pointer: str, least: int, most: int) -> FieldError:
+    message = _("From %(least)s to %(most)s.", least=least, most=most)
+    return FieldError(pointer, "out_of_range", message)
+
+
+def _unknown(pointer: str, allowed: Collection[str]) -> FieldError:
+    return FieldError(
+        pointer, "unknown_value", _("One of %(allowed)s.", allowed=", ".join(allowed))
+    )
+
+
 def _tier_faults(offer: Offer) -> list[FieldError]:
     found = [
-        FieldError(f"/tiers_ppm/{number}", "out_of_range", f"From 0 to {PPM}.")
+        _out_of_range(f"/tiers_ppm/{number}", 0, PPM)
         for number, ppm in enumerate(offer.tiers_ppm)
         if not 0 <= ppm <= PPM
     ]
     if len(offer.tiers_ppm) >= LEVELS_MAX:
-        message = f"Never more than {LEVELS_MAX} paid levels, the direct one included."
+        message = _(
+            "Never more than %(most)s paid levels, the direct one included.",
+            most=LEVELS_MAX,
+        )
         found.append(FieldError("/tiers_ppm", "policy_levels", message))
     return found
 
 
 def _source_faults(offer: Offer) -> list[FieldError]:
     found = [
-        FieldError(f"/sources/{number}", "unknown_value", f"One of {', '.join(SOURCES)}.")
+        _unknown(f"/sources/{number}", SOURCES)
         for number, source in enumerate(offer.sources)
         if source not in SOURCES
     ]
     if not offer.sources:
-        found.append(FieldError("/sources", "missing", "At least one source is needed."))
+        found.append(FieldError("/sources", "missing", _("At least one source is needed.")))
     if len(set(offer.sources)) != len(offer.sources):
-        found.append(FieldError("/sources", "repeated", "Each source stands here once."))
+        found.append(FieldError("/sources", "repeated", _("Each source stands here once.")))
     return found

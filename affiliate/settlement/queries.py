@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.payouts.models import Payout
 from affiliate.payouts.models import State as PayoutState
 from affiliate.settlement.models import CarryOver, PayIn, PayoutFile, Settlement, State
@@ -23,7 +24,7 @@ class SettlementNotThere(NotFound):
 def find(merchant_id: int, settlement_id: int) -> Settlement:
     found = db.session.get(Settlement, (merchant_id, settlement_id))
     if found is None:
-        raise SettlementNotThere("There is no such settlement.")
+        raise SettlementNotThere(_("There is no such settlement."))
     return found
 
 
@@ -149,7 +150,7 @@ def file(settlement: tuple[int, int], file: tuple[int, int]) -> PayoutFile:
     """A file of this settlement; any other does not exist."""
     found = db.session.get(PayoutFile, file)
     if found is None or (found.merchant_id, found.settlement_id) != settlement:
-        raise NotFound("There is no such file.")
+        raise NotFound(_("There is no such file."))
     return found
 
 
@@ -158,7 +159,7 @@ def pay_in(merchant_id: int, pay_in_id: int, *, lock: bool = False) -> PayIn:
         PayIn, (merchant_id, pay_in_id), with_for_update=lock or None, populate_existing=lock
     )
     if found is None:
-        raise NotFound("There is no such pay-in.")
+        raise NotFound(_("There is no such pay-in."))
     return found
 
 

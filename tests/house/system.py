@@ -1,6 +1,7 @@
 """A whole system of processes for a test, and a look at what is left of it."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -18,10 +19,16 @@ AFFILIATE = (sys.executable, "-m", "affiliate")
 
 
 def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
-        return port
+    """A port that is free and has a free one above it, where open pages are told.
+
+    Below those that the kernel gives to outgoing connections, which may take it at any moment.
+    """
+    while True:
+        port = random.randrange(15_000, 30_000, 2)
+        with socket.socket() as door, socket.socket() as above, suppress(OSError):
+            door.bind(("127.0.0.1", port))
+            above.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:

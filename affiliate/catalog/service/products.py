@@ -12,6 +12,7 @@ from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
+from affiliate.i18n import _
 
 BULK_MAX = 1000
 
@@ -59,14 +60,20 @@ def create_product(shop: Shop, facts: ProductFacts) -> Product:
         merchant_id=shop.merchant_id, shop_id=shop.id, external_id=facts.external_id
     )
     if db.session.scalar(taken) or not (stored := _store(shop, [facts])).created:
-        raise ProductExists(f"The shop already has a product {facts.external_id!r}.")
+        raise ProductExists(
+            _("The shop already has a product %(external_id)s.", external_id=facts.external_id)
+        )
     return db.session.get_one(Product, (shop.merchant_id, stored.ids[facts.external_id]))
 
 
 def put_products(shop: Shop, products: Sequence[ProductFacts]) -> Stored:
     """Create or update up to 1000 products by their external ids. All of them, or none."""
     if len(products) > BULK_MAX:
-        raise invalid("/products", "too_many", f"At most {BULK_MAX} products at a time.")
+        raise invalid(
+            "/products",
+            "too_many",
+            _("At most %(most)s products at a time.", most=BULK_MAX),
+        )
     _refuse([*_faults(shop, products, "/products/{}"), *_repeated(products)])
     return _store(shop, products)
 
@@ -116,7 +123,7 @@ def _faults(shop: Shop, products: Sequence[ProductFacts], place: str) -> list[Fi
         for index, variant in enumerate(facts.variants):
             if variant.external_id in seen:
                 pointer = f"{at}/variants/{index}/external_id"
-                faults.append(FieldError(pointer, "repeated", "This id stands here twice."))
+                faults.append(FieldError(pointer, "repeated", _("This id stands here twice.")))
             seen.add(variant.external_id)
     return faults
 
@@ -125,7 +132,7 @@ def _url_faults(shop: Shop, facts: ProductFacts, at: str) -> list[FieldError]:
     faults = []
     try:
         if not rules.is_on(rules.web_address(facts.url), shop.domain):
-            message = f"A product's page is on {shop.domain}."
+            message = _("A product's page is on %(domain)s.", domain=shop.domain)
             faults.append(FieldError(f"{at}/url", "foreign_host", message))
     except rules.BadAddress as error:
         faults.append(FieldError(f"{at}/url", "bad_url", str(error)))
@@ -143,14 +150,14 @@ def _repeated(products: Sequence[ProductFacts]) -> list[FieldError]:
     for number, facts in enumerate(products):
         if facts.external_id in seen:
             pointer = f"/products/{number}/external_id"
-            faults.append(FieldError(pointer, "repeated", "This id stands here twice."))
+            faults.append(FieldError(pointer, "repeated", _("This id stands here twice.")))
         seen.add(facts.external_id)
     return faults
 
 
 def _refuse(faults: Sequence[FieldError]) -> None:
     if faults:
-        raise Invalid("Some values cannot be taken.", errors=tuple(faults))
+        raise Invalid(_("Some values cannot be taken."), errors=tuple(faults))
 
 
 # Sorted by external id, so that two uploads at once cannot wait for each other in a ring. An

@@ -16,6 +16,7 @@ from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, connection
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
+from affiliate.i18n import _
 
 PLACE = "shops.credentials"
 OLD_SECRET_LIVES = timedelta(hours=24)
@@ -38,7 +39,11 @@ def create_shop(
 ) -> tuple[Shop, dict[str, str]]:
     """The shop, and the credentials that were made for it and are shown only now."""
     if platform not in set(CONNECTIONS):
-        raise invalid("/platform", "unknown_platform", f"There is no connector for {platform!r}.")
+        raise invalid(
+            "/platform",
+            "unknown_platform",
+            _("There is no connector for %(platform)s.", platform=platform),
+        )
     host = _host(domain)
     _check_currency(currency)
     given, made = _complete(platform, credentials)
@@ -59,7 +64,7 @@ def create_shop(
         .returning(Shop)
     )
     if shop is None:
-        raise ShopExists(f"{host} is already connected.")
+        raise ShopExists(_("%(host)s is already connected.", host=host))
     return shop, made
 
 
@@ -109,9 +114,14 @@ def _complete(
     missing = sorted(wanted.required - set(given))
     if missing:
         raise Invalid(
-            f"A {platform} shop needs {', '.join(missing)}.",
+            _(
+                "A %(platform)s shop needs %(missing)s.",
+                platform=platform,
+                missing=", ".join(missing),
+            ),
             errors=tuple(
-                FieldError(f"/credentials/{name}", "missing", "This is needed.") for name in missing
+                FieldError(f"/credentials/{name}", "missing", _("This is needed."))
+                for name in missing
             ),
         )
     if wanted.makes_secret and "webhook_secret" not in given:
@@ -125,9 +135,13 @@ def _known(platform: str, credentials: Mapping[str, str]) -> dict[str, str]:
     for name, value in credentials.items():
         pointer = f"/credentials/{name}"
         if name not in wanted.required | wanted.optional:
-            raise invalid(pointer, "unknown_field", f"A {platform} shop has no {name}.")
+            raise invalid(
+                pointer,
+                "unknown_field",
+                _("A %(platform)s shop has no %(name)s.", platform=platform, name=name),
+            )
         if not value:
-            raise invalid(pointer, "missing", "This may not be empty.")
+            raise invalid(pointer, "missing", _("This may not be empty."))
     if platform == Platform.STANDARD and "webhook_secret" in credentials:
         _check_standard_secret(credentials["webhook_secret"])
     return dict(credentials)
@@ -135,7 +149,7 @@ def _known(platform: str, credentials: Mapping[str, str]) -> dict[str, str]:
 
 def _check_standard_secret(secret: str) -> None:
     """`whsec_` and the base64 of 24 to 64 bytes, as Standard Webhooks asks."""
-    head, _, tail = secret.partition("_")
+    head, _underscore, tail = secret.partition("_")
     try:
         size = len(base64.b64decode(tail, validate=True)) if head == "whsec" else 0
     except (binascii.Error, ValueError):
@@ -144,7 +158,7 @@ def _check_standard_secret(secret: str) -> None:
         raise invalid(
             "/credentials/webhook_secret",
             "bad_secret",
-            "A secret is whsec_ followed by the base64 of 24 to 64 bytes.",
+            _("A secret is whsec_ followed by the base64 of 24 to 64 bytes."),
         )
 
 

@@ -5,6 +5,7 @@ payouts to it. A new rail is one file with an object like `file.RAIL` and one li
 """
 
 from affiliate.errors import Invalid
+from affiliate.i18n import _
 from affiliate.payouts.rails import file
 from affiliate.payouts.rails.interface import Rail
 
@@ -19,4 +20,6 @@ def find(name: str) -> Rail:
     try:
         return RAILS[name]
     except KeyError:
-        raise UnknownRail(f"There is no rail {name!r}; there are: {', '.join(RAILS)}.") from None
+        raise UnknownRail(
+            _("There is no rail %(name)s; there are: %(rails)s.", name=name, rails=", ".join(RAILS))
+        ) from None

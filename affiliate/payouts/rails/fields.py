@@ -4,8 +4,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from affiliate.errors import FieldError, Invalid
+from affiliate.i18n import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Field:
 class Wrong(Exception):
     """One value cannot be taken."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: Any) -> None:
         super().__init__(message)
         self.code = code
 
@@ -29,7 +31,11 @@ class Wrong(Exception):
 def cleaned(given: Mapping[str, object], known: Mapping[str, Field]) -> dict[str, str]:
     """The fields in their normal form, without the empty ones; Invalid names all that are wrong."""
     errors = [
-        error(name, "unknown_field", f"There is no such field; known: {', '.join(known)}.")
+        error(
+            name,
+            "unknown_field",
+            _("There is no such field; known: %(known)s.", known=", ".join(known)),
+        )
         for name in given
         if name not in known
     ]
@@ -40,11 +46,11 @@ def cleaned(given: Mapping[str, object], known: Mapping[str, Field]) -> dict[str
         except Wrong as wrong:
             errors.append(error(name, wrong.code, str(wrong)))
     if errors:
-        raise Invalid("The payout account cannot be used as it was typed.", errors=tuple(errors))
+        raise Invalid(_("The payout account cannot be used as it was typed."), errors=tuple(errors))
     return {name: text for name, text in taken.items() if text}
 
 
-def error(name: str, code: str, message: str) -> FieldError:
+def error(name: str, code: str, message: Any) -> FieldError:
     escaped = name.replace("~", "~0").replace("/", "~1")
     return FieldError(f"/fields/{escaped}", code, message)
 
@@ -53,7 +59,7 @@ def _clean(value: object, field: Field) -> str:
     if value is None:
         value = ""
     if not isinstance(value, str):
-        raise Wrong("not_text", "This must be text.")
+        raise Wrong("not_text", _("This must be text."))
     text = unicodedata.normalize("NFC", value).strip()
     if field.is_code:
         text = re.sub(r"\s", "", text).upper()
@@ -63,12 +69,12 @@ def _clean(value: object, field: Field) -> str:
 
 def _check(text: str, field: Field) -> None:
     if not text and field.required:
-        raise Wrong("missing", "This is needed.")
+        raise Wrong("missing", _("This is needed."))
     if len(text) > field.longest:
-        raise Wrong("too_long", f"At most {field.longest} characters.")
+        raise Wrong("too_long", _("At most %(longest)s characters.", longest=field.longest))
     if any(unicodedata.category(char).startswith(("C", "Zl", "Zp")) for char in text):
-        raise Wrong("control_characters", "No line breaks or invisible characters, please.")
+        raise Wrong("control_characters", _("No line breaks or invisible characters, please."))
     if field.is_code and not re.fullmatch(r"[0-9A-Z][0-9A-Z./-]*", text or "0"):
-        raise Wrong("bad_characters", "Only letters, digits, dots, slashes and hyphens.")
+        raise Wrong("bad_characters", _("Only letters, digits, dots, slashes and hyphens."))
     if field.one_of and text and text not in field.one_of:
-        raise Wrong("unknown_value", f"One of: {', '.join(field.one_of)}.")
+        raise Wrong("unknown_value", _("One of %(allowed)s.", allowed=", ".join(field.one_of)))

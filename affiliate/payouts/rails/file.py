@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from schwifty import BIC, IBAN, exceptions
 
 from affiliate.errors import FieldError, Invalid
+from affiliate.i18n import _
 from affiliate.money import EXPONENTS, decimal_text
 from affiliate.payouts.rails.fields import Field, cleaned, error
 from affiliate.payouts.rails.interface import Destination, Instruction
@@ -59,7 +60,7 @@ RAIL = FileRail()
 def _with_iban(country: str, fields: dict[str, str]) -> Destination:
     errors = [*_iban_errors(country, fields["iban"]), *_bic_errors(fields.get("bic"))]
     if errors:
-        raise Invalid("The bank account cannot be used as it was typed.", errors=tuple(errors))
+        raise Invalid(_("The bank account cannot be used as it was typed."), errors=tuple(errors))
     iban = IBAN(fields["iban"])
     fields["iban"] = iban.compact
     if "bic" not in fields and iban.bic:
@@ -72,16 +73,22 @@ def _iban_errors(country: str, text: str) -> list[FieldError]:
         iban = IBAN(text)
     except exceptions.InvalidChecksumDigits:
         return [
-            error("iban", "bad_checksum", "The check digits do not fit: something is mistyped.")
+            error("iban", "bad_checksum", _("The check digits do not fit: something is mistyped."))
         ]
     except exceptions.InvalidLength:
-        return [error("iban", "bad_length", "An IBAN of this country has another length.")]
+        return [error("iban", "bad_length", _("An IBAN of this country has another length."))]
     except exceptions.InvalidCountryCode:
-        return [error("iban", "unknown_country", "No country with IBANs begins like this.")]
+        return [error("iban", "unknown_country", _("No country with IBANs begins like this."))]
     except ValueError:
-        return [error("iban", "bad_iban", "This is not an IBAN.")]
+        return [error("iban", "bad_iban", _("This is not an IBAN."))]
     if iban.country_code != country:
-        return [error("iban", "other_country", f"This IBAN is of {iban.country_code}.")]
+        return [
+            error(
+                "iban",
+                "other_country",
+                _("This IBAN is of %(country_code)s.", country_code=iban.country_code),
+            )
+        ]
     return []
 
 
@@ -90,7 +97,7 @@ def _bic_errors(text: str | None) -> list[FieldError]:
         if text is not None:
             BIC(text)
     except ValueError:
-        return [error("bic", "bad_bic", "This is not a BIC.")]
+        return [error("bic", "bad_bic", _("This is not a BIC."))]
     return []
 
 

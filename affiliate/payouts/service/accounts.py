@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from affiliate import clock, money, security
 from affiliate.db import db
 from affiliate.errors import invalid
+from affiliate.i18n import _
 from affiliate.payouts import rails
 from affiliate.payouts.models import PayoutAccount
 
@@ -53,7 +54,11 @@ def _check_currency(rail: str, currency: str) -> None:
     except money.BadAmount as wrong:
         raise invalid("/currency", wrong.code, str(wrong)) from None
     if not rails.find(rail).takes(currency):
-        raise invalid("/currency", "no_rail", f"The rail {rail} does not send {currency}.")
+        raise invalid(
+            "/currency",
+            "no_rail",
+            _("The rail %(rail)s does not send %(currency)s.", rail=rail, currency=currency),
+        )
 
 
 def _replace(payee_kind: str, payee_id: int, currency: str) -> None:

@@ -136,13 +136,13 @@ def _locked(merchant_id: int, payout_id: int) -> Payout:
         populate_existing=True,
     )
     if payout is None:
-        raise PayoutNotThere("There is no such payout.")
+        raise PayoutNotThere(_("There is no such payout."))
     return payout
 
 
 def _move(payout: Payout, to: State, by: int, detail: dict[str, Any]) -> None:
     if not rules.may_become(State(payout.state), to):
-        raise WrongState(f"The payout is {payout.state} and cannot become {to}.")
+        raise WrongState(_("This payout has moved on, so that is no longer possible."))
     payout.state = to
     payout.version += 1
     db.session.add(

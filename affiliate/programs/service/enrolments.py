@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from affiliate import clock
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden, invalid
+from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs.models import Enrolment, Membership, MembershipState, Program
 
@@ -38,15 +39,15 @@ def enrol(program: Program, promoter_id: int, *, by_merchant: bool) -> Membershi
     Who left or was refused may come again.
     """
     if program.ended_at is not None:
-        raise ProgramEnded("This program has ended.")
+        raise ProgramEnded(_("This program has ended."))
     if program.enrolment == Enrolment.INVITE and not by_merchant:
-        raise InviteOnly("Promoters come into this program by invitation only.")
+        raise InviteOnly(_("Promoters come into this program by invitation only."))
     promoter = people.promoters([promoter_id]).get(promoter_id)
     if promoter is None or promoter.suspended_at is not None:
-        raise invalid("/promoter", "unknown_promoter", "There is no such active promoter.")
+        raise invalid("/promoter", "unknown_promoter", _("There is no such active promoter."))
     member = _member(program, promoter_id)
     if member.state in {MembershipState.APPLIED, MembershipState.ACTIVE}:
-        raise AlreadyEnrolled("This promoter is enrolled or waits for approval already.")
+        raise AlreadyEnrolled(_("This promoter is enrolled or waits for approval already."))
     if program.enrolment == Enrolment.APPROVAL:
         _move(member, MembershipState.APPLIED)
     else:
@@ -69,7 +70,7 @@ def refuse(member: Membership) -> Membership:
 def end(member: Membership) -> Membership:
     """From now on the promoter earns nothing new here; what was earned stays."""
     if member.state != MembershipState.ACTIVE:
-        raise NotEnrolled("This promoter does not take part in the program.")
+        raise NotEnrolled(_("This promoter does not take part in the program."))
     member.active_until = clock.now()
     _move(member, MembershipState.ENDED)
     return member
@@ -111,4 +112,4 @@ def _close_earlier_time(member: Membership) -> None:
 
 def _require_waiting(member: Membership) -> None:
     if member.state != MembershipState.APPLIED:
-        raise NotWaiting("This promoter does not wait for approval.")
+        raise NotWaiting(_("This promoter does not wait for approval."))

@@ -10,6 +10,7 @@ from affiliate.catalog import queries as catalog
 from affiliate.catalog import rules as addresses
 from affiliate.db import db
 from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
+from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
 from affiliate.programs.models import BEGINNING, Enrolment, ProductRate, Program, Terms
@@ -132,10 +133,10 @@ def _recorded(terms: Terms) -> Waiver | None:
 def _check(program: Program, offer: Offer, waiver: Waiver | None) -> None:
     faults = rules.faults(offer)
     if program.enrolment not in set(Enrolment):
-        message = f"One of {', '.join(Enrolment)}."
+        message = _("One of %(allowed)s.", allowed=", ".join(Enrolment))
         faults.append(FieldError("/enrolment", "unknown_value", message))
     if faults:
-        raise Invalid("These terms cannot be offered.", errors=tuple(faults))
+        raise Invalid(_("These terms cannot be offered."), errors=tuple(faults))
     shops = catalog.shops(program.merchant_id, program.shop_ids)
     countries = {shop.country for shop in shops}
     if not countries:
@@ -151,12 +152,19 @@ def _check_levels(
     allowed = policy.levels_with_reason if waiver else policy.levels
     if offer.paid_levels <= allowed:
         return
-    message = (
-        f"{name} pays {offer.paid_levels} levels, the direct one included; "
-        f"for sales in {country} policy allows {allowed}."
+    message = _(
+        "%(name)s pays %(levels)s levels, the direct one included; for sales in %(country)s"
+        " policy allows %(allowed)s.",
+        name=name,
+        levels=offer.paid_levels,
+        country=country,
+        allowed=allowed,
     )
     if allowed < policy.levels_with_reason:
-        message += f" An operator may allow {policy.levels_with_reason} with a reason."
+        more = _(
+            "An operator may allow %(levels)s with a reason.", levels=policy.levels_with_reason
+        )
+        message = f"{message} {more}"
     raise PolicyRefuses(message, errors=(FieldError("/tiers_ppm", "policy_levels", message),))
 
 
@@ -164,7 +172,7 @@ def _own_shops(merchant_id: int, shop_ids: Collection[int]) -> list[int]:
     wanted = sorted(set(shop_ids))
     known = {shop.id for shop in catalog.shops(merchant_id, wanted)} if wanted else set()
     if set(wanted) - known:
-        raise invalid("/shops", "unknown_shop", "Not all of these are shops of this merchant.")
+        raise invalid("/shops", "unknown_shop", _("Not all of these are shops of this merchant."))
     return wanted
 
 
@@ -177,7 +185,7 @@ def _fallback(program: Program, url: str | None) -> str | None:
         raise invalid("/fallback_url", "bad_url", str(error)) from None
     if catalog.shop_of_address(catalog.shops(program.merchant_id, program.shop_ids), address):
         return address
-    message = "The fallback is a page of one of the program's shops."
+    message = _("The fallback is a page of one of the program's shops.")
     raise invalid("/fallback_url", "foreign_host", message)
 
 
@@ -185,7 +193,7 @@ def set_product_rate(program: Program, product_id: int, rate_ppm: int | None) ->
     """Pay the seller another rate for one product from now on; None is the program's rate again."""
     terms = queries.latest_terms(program.merchant_id, program.id)
     if rate_ppm is not None and rate_ppm > terms.max_total_ppm:
-        raise invalid("/rate_ppm", "above_ceiling", "The rate is above the program's ceiling.")
+        raise invalid("/rate_ppm", "above_ceiling", _("The rate is above the program's ceiling."))
     db.session.add(
         ProductRate(
             merchant_id=program.merchant_id,

@@ -43,7 +43,11 @@ def create(
         raise invalid("/through", "in_the_future", message)
     for currency in currencies:
         if currency not in EXPONENTS:
-            raise invalid("/currencies", "unknown_currency", f"{currency} is no ISO 4217 currency.")
+            raise invalid(
+                "/currencies",
+                "unknown_currency",
+                _("%(currency)s is no ISO 4217 currency.", currency=currency),
+            )
     settlement = Settlement(
         merchant_id=merchant_id,
         through=through,

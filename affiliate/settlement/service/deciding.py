@@ -56,7 +56,7 @@ def _check_state(settlement: Settlement) -> None:
     if settlement.approved_by is not None:
         raise AlreadyApproved(_("Somebody has already approved this settlement."))
     if settlement.state != State.REVIEW:
-        raise WrongState(f"The settlement is {settlement.state}; only one in review is approved.")
+        raise WrongState(_("Only a settlement in review can be approved."))
 
 
 def _check_hash(settlement: Settlement, seen: str) -> None:
@@ -89,7 +89,7 @@ def cancel_payout(merchant_id: int, payout_id: int, *, by: int, reason: str) -> 
     settlement_id = payout_queries.find(merchant_id, payout_id).settlement_id
     settlement = locked(merchant_id, settlement_id)
     if settlement.state == State.BUILDING:
-        raise WrongState("The settlement is still being built.")
+        raise WrongState(_("The settlement is still being built."))
     payout = payouts.cancel(merchant_id, payout_id, by=by, reason=reason)
     if settlement.state == State.REVIEW:
         add_up(settlement)

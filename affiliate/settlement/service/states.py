@@ -26,13 +26,13 @@ def locked(merchant_id: int, settlement_id: int) -> Settlement:
         populate_existing=True,
     )
     if found is None:
-        raise SettlementNotThere("There is no such settlement.")
+        raise SettlementNotThere(_("There is no such settlement."))
     return found
 
 
 def move(settlement: Settlement, to: State) -> None:
     if not rules.may_become(State(settlement.state), to):
-        raise WrongState(f"The settlement is {settlement.state} and cannot become {to}.")
+        raise WrongState(_("This settlement has moved on, so that is no longer possible."))
     settlement.state = to
     settlement.worked_at = clock.now()
     settlement.version += 1
