@@ -192,7 +192,6 @@ def guard(*roles: Role) -> Callable[[], ResponseReturnValue | None]:
         g.place = person.chosen(roles)
         if roles and g.place is None:
             abort(404)
-        _refuse_what_is_no_text()
         return None
 
     return check
@@ -200,7 +199,9 @@ def guard(*roles: Role) -> Callable[[], ResponseReturnValue | None]:
 
 def _refuse_what_is_no_text() -> None:
     """Nobody types a NUL, and PostgreSQL keeps none: it would fail in the middle of a search."""
-    if any("\0" in text for texts in request.values.listvalues() for text in texts):
+    if request.blueprint not in NO_PAGES and any(
+        "\0" in text for texts in request.values.listvalues() for text in texts
+    ):
         abort(400)
 
 
@@ -385,6 +386,7 @@ def init_app(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # a token is as good as the session it belongs to
         WTF_CSRF_SSL_STRICT=False,  # pages with a secret address send no referrer
     )
+    app.before_request(_refuse_what_is_no_text)
     _watch(app)
     csrf = CSRFProtect(app)
     for name in (KEYED | SHOWN) & set(app.blueprints):

@@ -51,6 +51,15 @@ def test_the_right_password_opens_the_right_console(client):
     assert client.get("/").location == "/merchant/"
 
 
+@pytest.mark.parametrize(
+    "typed", [{"email": "ana\0@example.com"}, {"password": "a\0b"}, {"next": "/\0"}]
+)
+def test_what_nobody_can_type_is_refused_before_anything_is_asked(client, typed):
+    form = hidden_in(client.get("/sign-in")) | {"email": "ana@example.com", "password": RIGHT}
+
+    assert client.post("/sign-in", data=form | typed).status_code == 400
+
+
 def test_without_a_role_there_is_the_account_and_it_says_why(client):
     somebody(None)
 

@@ -116,7 +116,7 @@ def test_references_are_stored_before_anything_is_made_of_them(settlement, maker
 
     assert {each.state for each in payouts_of(settlement)} == {"submitting"}
     payout = payouts_of(settlement)[0]
-    with pytest.raises(WrongState, match="cannot become cancelled"), unit_of_work():
+    with pytest.raises(WrongState, match="has moved on"), unit_of_work():
         service.cancel_payout(settlement.merchant_id, payout.id, by=maker.id, reason="too late")
     runs.execute(settlement.merchant_id, settlement.id)
 
