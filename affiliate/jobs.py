@@ -33,6 +33,7 @@ class Job(StrEnum):
     BUILD_SETTLEMENT = "workers.settlement.build"
     EXECUTE_SETTLEMENT = "workers.settlement.execute"
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
+    CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
     TELL = "workers.notices.tell"
@@ -49,6 +50,7 @@ QUEUE_OF = {
     Job.BUILD_SETTLEMENT: "money",
     Job.EXECUTE_SETTLEMENT: "money",
     Job.SWEEP_SETTLEMENTS: "money",
+    Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",
     Job.MAKE_PARTITIONS: "default",
     Job.TELL: "default",

@@ -13,9 +13,11 @@ from affiliate.orders import models as orders
 from affiliate.payouts import models as payouts
 from affiliate.people import models as people
 from affiliate.programs import models as programs
+from affiliate.risk import models as risk
 from affiliate.settlement import models as settlement
 
 __all__ = [
     "api", "attribution", "catalog", "commissions", "events", "intake", "ledger",
-    "links", "notices", "orders", "payouts", "people", "programs", "settlement",
+    "links", "notices", "orders", "payouts", "people", "programs", "risk",
+    "settlement",
 ]  # fmt: skip

@@ -4,7 +4,8 @@ import time
 
 from affiliate import jobs
 from affiliate.jobs import Job
-from affiliate.settlement import queries, runs
+from affiliate.payouts import queries as payouts
+from affiliate.settlement import queries, runs, service
 from affiliate.settlement.models import State
 from workers import context
 from workers.context import task
@@ -28,9 +29,16 @@ def execute(merchant_id: int, settlement_id: int) -> None:
 
 
 @task
+def cancel_held(merchant_id: int) -> None:
+    service.cancel_held(merchant_id)
+
+
+@task
 def sweep() -> None:
-    """Ring again for settlements that nobody works on though there is work left."""
+    """Ring again for what nobody works on though there is work left."""
     for settlement in queries.quiet():
         building = settlement.state == State.BUILDING
         job = Job.BUILD_SETTLEMENT if building else Job.EXECUTE_SETTLEMENT
         jobs.ring(job, settlement.merchant_id, settlement.id)
+    for merchant_id in payouts.merchants_with_held():
+        jobs.ring(Job.CANCEL_HELD, merchant_id)

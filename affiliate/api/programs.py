@@ -30,7 +30,14 @@ from affiliate.people import queries as people
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries, rules, service
-from affiliate.programs.models import Enrolment, Membership, MembershipState, Program, Terms
+from affiliate.programs.models import (
+    Enrolment,
+    Membership,
+    MembershipState,
+    PlanType,
+    Program,
+    Terms,
+)
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 from affiliate.programs.service import Waiver
 
@@ -46,6 +53,19 @@ TIERS: Any = Field([], max_length=20, description="tier_2 first; levels count th
 REASON: Any = Field(
     None, description="An operator's, for more paid levels than policy allows by itself"
 )
+
+
+BINDING: Any = Field(30, ge=0, le=3650, description="How long an order ties its customer")
+PROTECTION: Any = Field(
+    0, ge=0, le=3650, description="How long a bound customer stands before others' clicks"
+)
+NOTICE: Any = Field(
+    30, ge=0, le=365, description="How long after a cut the better rate is paid to who shared"
+)
+PLAN: Any = Field(
+    "public", description="targeted and exclusive programs are for those they name (invitees)"
+)
+RISK: Any = Field(100, ge=1, le=10_000, description="From this score on money is held")
 
 
 class NewProgram(Body):
@@ -64,6 +84,11 @@ class NewProgram(Body):
     self_purchase: SelfPurchase = "none"
     inactive_upline: InactiveUpline = "skip"
     base: Base = "net"
+    binding_days: int = BINDING
+    protection_days: int = PROTECTION
+    notice_days: int = NOTICE
+    plan_type: PlanType = PLAN
+    risk_threshold: int = RISK
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000, description="None: all of the merchant's")
     fallback_url: str | None = Field(None, description="Where dead links lead")
@@ -85,6 +110,11 @@ class ProgramChange(Body):
     self_purchase: SelfPurchase = "none"
     inactive_upline: InactiveUpline = "skip"
     base: Base = "net"
+    binding_days: int = BINDING
+    protection_days: int = PROTECTION
+    notice_days: int = NOTICE
+    plan_type: PlanType = PLAN
+    risk_threshold: int = RISK
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000)
     fallback_url: str | None = None
@@ -113,6 +143,11 @@ class ProgramShown(Resource):
     self_purchase: SelfPurchase
     inactive_upline: InactiveUpline
     base: Base
+    binding_days: int
+    protection_days: int
+    notice_days: int
+    plan_type: PlanType
+    risk_threshold: int
     terms_since: Instant = Field(description="Since when these terms hold")
     priority: int
     shops: list[ShopId]
@@ -152,7 +187,9 @@ def create(caller: Caller, body: NewProgram) -> ProgramShown:
         name=body.name,
         offer=Offer(**{name: getattr(body, name) for name in OFFER_FIELDS}),
         enrolment=body.enrolment,
+        plan_type=body.plan_type,
         priority=body.priority,
+        risk_threshold=body.risk_threshold,
         shop_ids=_own(merchant.id, body.shops),
         fallback_url=body.fallback_url,
         waiver=_waiver(caller, body.policy_reason),
@@ -275,7 +312,11 @@ def _visible(caller: Caller) -> sa.ColumnElement[bool]:
     merchants = within(Program.merchant_id, caller.scope(Right.READ_MERCHANT))
     if not caller.promoter_ids:
         return merchants
-    joinable = sa.and_(Program.enrolment != Enrolment.INVITE, Program.ended_at.is_(None))
+    joinable = sa.and_(
+        Program.enrolment != Enrolment.INVITE,
+        Program.ended_at.is_(None),
+        sa.or_(*(queries.named(each) for each in caller.promoter_ids)),
+    )
     joined = sa.exists().where(
         Membership.merchant_id == Program.merchant_id,
         Membership.program_id == Program.id,
@@ -340,6 +381,8 @@ def show(program: Program, terms: Terms) -> ProgramShown:
         name=program.name,
         enrolment=Enrolment(program.enrolment),
         terms_since=max(terms.effective_from, program.created_at),
+        plan_type=PlanType(program.plan_type),
+        risk_threshold=program.risk_threshold,
         priority=program.priority,
         shops=[(program.merchant_id, shop_id) for shop_id in program.shop_ids],
         fallback_url=program.fallback_url,

@@ -17,6 +17,8 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "token_foreign": _(
             "A token of another merchant or a removed link was ignored (%(token)s…)."
         ),
+        "coupon_of_nobody": _("%(touch)s is no promoter's code."),
+        "sharer_of_nobody": _("%(touch)s is not known here."),
         "renewal_needs_binding": _("%(touch)s does not count: a renewal follows its customer."),
         "touch_after_order": _("%(touch)s does not count: it came after the order (%(at)s)."),
         "outside_window": _("%(touch)s does not count: it was too long before the order (%(at)s)."),
@@ -25,14 +27,30 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "source_not_allowed": _("%(touch)s does not count: the program takes no such source."),
         "link_not_usable": _("%(touch)s does not count: the link was paused or expired."),
         "not_a_member": _("%(touch)s does not count: its promoter was not in the program."),
+        "not_invited": _("%(touch)s does not count: the program did not name its promoter."),
         "suspended": _("%(touch)s does not count: its promoter was suspended."),
         "other_program": _("%(touch)s lost: another program comes first."),
         "earlier_touch": _("%(touch)s lost: a later touch counts (this one: %(at)s)."),
+        "later_touch": _("%(touch)s lost: an earlier touch counts (this one: %(at)s)."),
+        "lower_source": _("%(touch)s lost: %(by)s comes before %(source)s here."),
+        "same_promoter": _("%(touch)s (%(at)s): its promoter is credited once."),
+        "claim_above": _("%(touch)s lost: a claim was accepted."),
         "won": _("%(touch)s won (%(at)s)."),
+        "won_part": _("%(touch)s won one of %(of)s equal parts (%(at)s)."),
         "no_winner": _("Nobody is credited with this order."),
         "test_order": _("Test orders earn nothing."),
         "self_purchase": _("The promoter is the buyer; this program does not pay for that."),
         "rebate": _("The promoter is the buyer; the commission is paid as a rebate."),
+        "risk_confirmed": _("Nobody is paid: a person looked at this order and decided so."),
+        "line_not_credited": _("Line %(line)s: nobody shared this product."),
+        "rule_chosen": _("Line %(line)s: the rule for %(scope)s counts, %(pays)s."),
+        "rule_beaten": _("Line %(line)s: the rule for %(scope)s (%(pays)s) comes after it."),
+        "rule_passed_over": _(
+            "Line %(line)s: the rule for %(scope)s (%(pays)s) does not count: %(condition)s."
+        ),
+        "rate_locked": _(
+            "Line %(line)s: the rate went down; until the notice ends the one of before counts."
+        ),
         "tax_not_reported": _("Line %(line)s: no tax was reported, so what was paid is the base."),
         "refund_above_line": _("Line %(line)s: refunds exceed it by %(over)s; nothing is left."),
         "refund_above_order": _("Refunds exceed the order by %(over)s; nothing is left."),
@@ -54,15 +72,54 @@ ROLES: Mapping[str, Any] = MappingProxyType(
         "agency": _("agency"),
     }
 )
+SOURCES: Mapping[str, Any] = MappingProxyType(
+    {
+        "coupon": _("a coupon"),
+        "click": _("a click"),
+        "sharer": _("a sharer"),
+        "binding": _("a bound customer"),
+        "claim": _("a claim"),
+    }
+)
+SCOPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "promoter_product": _("this promoter and product"),
+        "promoter": _("this promoter"),
+        "group_product": _("the promoter's group and this product"),
+        "product": _("this product"),
+        "category": _("this category"),
+        "group": _("the promoter's group"),
+        "program": _("the whole program"),
+    }
+)
+CONDITIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "currency": _("it pays in another currency"),
+        "new_customer": _("it asks whether the customer is new"),
+        "min_order_amount": _("the order is too small"),
+        "not_yet": _("it begins later"),
+        "no_longer": _("it was over"),
+        "content": _("it is for other content"),
+        "coupon": _("it asks for a coupon"),
+    }
+)
+PAYS: Mapping[str, Any] = MappingProxyType(
+    {
+        "percent": _("%(rate)s of the base"),
+        "per_unit": _("%(each)s for each piece"),
+        "per_order": _("%(each)s for the order"),
+    }
+)
 AMOUNTS = {"over", "total", "computed", "paid", "base", "remaining_base", "amount"}
 
 
 def sentence(step: Step, currency: str) -> str:
     """One step in the reader's words; `currency` is the order's."""
     code, arguments = step
-    words = str(SENTENCES[code]) % {
-        name: _word(name, value, currency) for name, value in arguments.items()
-    }
+    told = {name: _word(name, value, currency) for name, value in arguments.items()}
+    if "kind" in arguments:
+        told["pays"] = _pays(arguments)
+    words = str(SENTENCES[code]) % told
     return f"{words} {CUT}" if arguments.get("capped") else words
 
 
@@ -75,7 +132,22 @@ def _word(name: str, value: Any, currency: str) -> str:
         return formats.instant(datetime.fromisoformat(value))
     if name == "role":
         return role(value)
-    return str(value)
+    words = _WORDS.get(name)
+    return str(words.get(value, value)) if words else str(value)
+
+
+_WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"source": SOURCES, "by": SOURCES, "scope": SCOPES, "condition": CONDITIONS}
+)
+
+
+def _pays(arguments: Mapping[str, Any]) -> str:
+    """What a rule pays: a rate, or an amount in its own currency."""
+    each = formats.money(arguments["each"], arguments["in"]) if arguments["in"] else ""
+    return str(PAYS[arguments["kind"]]) % {
+        "each": each,
+        "rate": formats.ppm(arguments["rate_ppm"]),
+    }
 
 
 def role(code: str) -> str:

@@ -41,6 +41,31 @@ def product(merchant_id: int, product_id: int, *, lock: bool = False) -> Product
     return found
 
 
+def external_ids(merchant_id: int, product_ids: Collection[int]) -> dict[int, tuple[int, str]]:
+    """Shop and the product's id there, by our id."""
+    rows = db.session.execute(
+        sa.select(Product.id, Product.shop_id, Product.external_id).where(
+            Product.merchant_id == merchant_id, Product.id.in_(set(product_ids))
+        )
+    )
+    return {product_id: (shop_id, external_id) for product_id, shop_id, external_id in rows}
+
+
+def categories(
+    merchant_id: int, products: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], str]:
+    """The category of products, by shop and their id there; those without one are left out."""
+    wanted = sa.tuple_(Product.shop_id, Product.external_id)
+    rows = db.session.execute(
+        sa.select(Product.shop_id, Product.external_id, Product.category).where(
+            Product.merchant_id == merchant_id,
+            wanted.in_(list(products)),
+            Product.category.is_not(None),
+        )
+    )
+    return {(shop_id, external_id): category or "" for shop_id, external_id, category in rows}
+
+
 def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, list[Variant]]:
     found: dict[int, list[Variant]] = {product_id: [] for product_id in product_ids}
     rows = db.session.scalars(

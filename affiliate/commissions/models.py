@@ -30,8 +30,9 @@ class Commission(Owned, Model):
     program_id: Mapped[int]
     terms_id: Mapped[int]
     currency: Mapped[Currency]
-    base: Mapped[Minor]  # of the line, before refunds
-    rate_ppm: Mapped[int]
+    base: Mapped[Minor]  # of the line (linear: of this part), before refunds
+    rate_ppm: Mapped[int]  # 0 where the rule pays an amount
+    rule_id: Mapped[int | None]  # the version of the rule that the seller's rate comes from
 
     # Sums over its entries, defined below; amount − reversed is what is earned.
     amount: ClassVar[Mapped[int]]
@@ -43,6 +44,7 @@ class Commission(Owned, Model):
         same_merchant("order_id", "orders"),
         same_merchant("line_id", "order_lines"),
         same_merchant("program_id", "programs"),
+        same_merchant("rule_id", "rule_versions"),
         sa.UniqueConstraint(
             "merchant_id", "order_id", "line_id", "payee_kind", "payee_id", "role", "via_id"
         ),
@@ -89,6 +91,35 @@ class Entry(Owned, Model):
             postgresql_where=sa.text("state = 'available'"),
         ),
         sa.Index("entries_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+    )  # fmt: skip
+
+
+class Hold(Owned, Model):
+    """Money of an order, or of all a payee's orders, that waits for a person's decision."""
+
+    __tablename__ = "holds"
+
+    order_id: Mapped[int | None]
+    payee_kind: Mapped[str | None]
+    payee_id: Mapped[int | None]
+    reason: Mapped[str]
+    lifted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("order_id", "orders"),
+        sa.CheckConstraint(
+            "num_nonnulls(order_id, payee_id) = 1 AND num_nonnulls(payee_kind, payee_id) <> 1",
+            name="subject",
+        ),
+        sa.Index(
+            "holds_order_idx", "merchant_id", "order_id",
+            unique=True, postgresql_where=sa.text("lifted_at IS NULL AND order_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "holds_payee_idx", "merchant_id", "payee_kind", "payee_id",
+            unique=True, postgresql_where=sa.text("lifted_at IS NULL AND payee_id IS NOT NULL"),
+        ),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from affiliate.money import share, spread
+from affiliate.money import spread
 from affiliate.orders.facts import Line, Note, Order, Refund
 
 EARNING_KINDS = {"product"}  # gift cards, tips and fees have base 0
@@ -23,6 +23,11 @@ class Worth:
     paid: int
     base: int
     refunded: int
+    pieces: int  # how many have not come back
+
+    @property
+    def is_gone(self) -> bool:
+        return self.refunded >= self.paid
 
     @property
     def remaining_base(self) -> int:
@@ -51,8 +56,26 @@ def worths(order: Order, *, base: str = "net") -> tuple[list[Worth], list[Note]]
     paid = _paid(order)
     bases = _bases(order, paid, base, notes)
     refunded = _refunded(order, paid, notes)
-    lines = zip(order.lines, paid, bases, refunded, strict=True)
-    return [Worth(*each) for each in lines], notes
+    back = _pieces_back(taken_back(order))
+    found = []
+    for line, sum_paid, sum_base, gone in zip(order.lines, paid, bases, refunded, strict=True):
+        pieces = max(0, line.quantity - back.get(line.external_id, 0))
+        found.append(Worth(line, sum_paid, sum_base, gone, pieces))
+    return found, notes
+
+
+def taken_back(order: Order) -> list[Refund]:
+    """What went back to the buyer: refunds that succeeded, and disputes that were lost."""
+    lost = [
+        Refund(f"dispute:{each.external_id}", amount=each.amount)
+        for each in order.disputes
+        if each.status == "lost" and each.amount is not None
+    ]
+    return [*(refund for refund in order.refunds if refund.status == "succeeded"), *lost]
+
+
+def _all_lost(order: Order) -> bool:
+    return any(each.status == "lost" and each.amount is None for each in order.disputes)
 
 
 def _weights(order: Order) -> list[int]:
@@ -90,15 +113,17 @@ def _taxes(order: Order) -> list[int | None]:
 
 def _refunded(order: Order, paid: list[int], notes: list[Note]) -> list[int]:
     """How much of what was paid for each line is gone."""
-    if order.cancelled_at is not None or order.refunded_fully:
+    if order.cancelled_at is not None or order.refunded_fully or _all_lost(order):
         return list(paid)
-    succeeded = [refund for refund in order.refunds if refund.status == "succeeded"]
+    succeeded = taken_back(order)
+    back = _pieces_back(succeeded)
     named = _named(order, paid, succeeded)
     refunded = []
     for line, total, amount in zip(order.lines, paid, named, strict=True):
         if amount > total:
             notes.append(("refund_above_line", {"line": line.external_id, "over": amount - total}))
-        whole = _came_back_whole(line, succeeded) and total - amount <= line.quantity
+        whole = 0 < line.quantity <= back.get(line.external_id, 0)
+        whole = whole and total - amount <= line.quantity
         refunded.append(total if whole else min(amount, total))
     left = [total - gone for total, gone in zip(paid, refunded, strict=True)]
     rest = _order_level_rest(order, paid, left, succeeded)
@@ -132,14 +157,12 @@ def _named(order: Order, paid: list[int], refunds: Sequence[Refund]) -> list[int
     return amounts
 
 
-def _came_back_whole(line: Line, refunds: Sequence[Refund]) -> bool:
-    pieces = sum(
-        part.quantity or 0
-        for refund in refunds
-        for part in refund.lines
-        if part.line == line.external_id
-    )
-    return 0 < line.quantity <= pieces
+def _pieces_back(refunds: Sequence[Refund]) -> dict[str, int]:
+    """How many pieces of each line came back."""
+    back: dict[str, int] = {}
+    for part in (part for refund in refunds for part in refund.lines):
+        back[part.line] = back.get(part.line, 0) + (part.quantity or 0)
+    return back
 
 
 def _order_level_rest(
@@ -205,20 +228,16 @@ def tier_shares(
     ]
 
 
-def amounts(base: int, shares: Sequence[Share], max_total_ppm: int) -> list[int]:
-    """What each share pays of a base, `direct` first and the highest tier last.
+def within(room: int, wanted: Sequence[int]) -> list[int]:
+    """What payees get when they may have no more than `room` together.
 
-    All together at most `base × max_total_ppm // 10^6`, and at most the base: the highest tier is
-    cut first, `direct` last. The platform's fee stands aside.
+    They stand with `direct` first and the highest tier last: that one is cut first.
     """
-    wanted = [share(base, each.ppm) for each in shares]
-    room = min(base, share(base, max_total_ppm))
-    paid = []
-    for each, amount in zip(shares, wanted, strict=True):
-        granted = amount if each.role == "platform_fee" else min(amount, room)
-        room -= granted if each.role != "platform_fee" else 0
-        paid.append(granted)
-    return paid
+    granted = []
+    for amount in wanted:
+        granted.append(min(amount, room))
+        room -= granted[-1]
+    return granted
 
 
 def hold_until(

@@ -29,6 +29,7 @@ from affiliate.live import channels
 from affiliate.orders import service as orders
 from affiliate.orders.facts import Order, RefundNotice
 from affiliate.orders.queries import Stored
+from affiliate.risk import service as risk
 
 log = structlog.get_logger(__name__)
 
@@ -187,7 +188,8 @@ def _book(claim: Claim) -> int:
             _quarantine(event, "sealed", "", str(error))
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
-        commissions.book(claim.merchant_id, stored)
+        credited = commissions.book(claim.merchant_id, stored)
+        risk.look(claim.merchant_id, [each for each in stored if each.id in credited], credited)
         _tell_open_pages(claim.merchant_id, stored)
     db.session.flush()
     return len(claim.events)

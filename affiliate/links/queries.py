@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from affiliate import clock
 from affiliate.catalog.models import Product, Shop
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -60,6 +61,38 @@ def by_ids(ids: Collection[int]) -> dict[int, Link]:
     """Links of any merchant by the ids in tokens: for attribution, which checks the owner."""
     found = db.session.scalars(sa.select(Link).where(Link.id.in_(set(ids))))
     return {link.id: link for link in found}
+
+
+def of_promoters(
+    merchant_id: int, promoter_ids: Collection[int]
+) -> dict[tuple[int, int], list[Link]]:
+    """All links of these promoters at this merchant, by program and promoter."""
+    rows = db.session.scalars(
+        sa.select(Link).where(
+            Link.merchant_id == merchant_id, Link.promoter_id.in_(set(promoter_ids))
+        )
+    )
+    found: dict[tuple[int, int], list[Link]] = {}
+    for row in rows:
+        found.setdefault((row.program_id, row.promoter_id), []).append(row)
+    return found
+
+
+def sharing(merchant_id: int, program_id: int) -> list[int]:
+    """The promoters who have a live link in this program now."""
+    now = clock.now()
+    rows = db.session.scalars(
+        sa.select(Link.promoter_id)
+        .distinct()
+        .where(
+            Link.merchant_id == merchant_id,
+            Link.program_id == program_id,
+            Link.paused_at.is_(None),
+            sa.or_(Link.expires_at.is_(None), Link.expires_at > now),
+        )
+        .order_by(Link.promoter_id)
+    )
+    return list(rows)
 
 
 def link(merchant_id: int, link_id: int, *, lock: bool = False) -> Link:

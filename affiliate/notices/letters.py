@@ -7,7 +7,7 @@ holds a secret. A new kind of letter is a function with its name in LETTERS.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -141,6 +141,23 @@ def recovery_code_used(event: Event, _user: User) -> Letter:
     )
 
 
+def rate_cut(event: Event, _user: User) -> Letter:
+    program = event.payload["name"]
+    until = datetime.fromisoformat(event.payload["until"])
+    return Letter(
+        _("A rate of %(program)s goes down", program=program),
+        (
+            _("%(program)s pays less for some products from now on.", program=program),
+            _(
+                "You share it already, so until %(until)s you get the better of the old and the"
+                " new rate.",
+                until=formats.instant(until),
+            ),
+        ),
+        (_("See the market"), _address("/promoter/market/")),
+    )
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -167,5 +184,6 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "second_factor.added": second_factor_added,
         "second_factor.removed": second_factor_removed,
         "recovery_code.used": recovery_code_used,
+        "rate.cut": rate_cut,
     }
 )

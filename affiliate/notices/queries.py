@@ -8,7 +8,11 @@ import sqlalchemy as sa
 from affiliate import clock, security
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.events import Event
+from affiliate.links import queries as links
 from affiliate.notices.models import Notice
+from affiliate.people import queries as people
+from affiliate.people.models import User
 
 PLACE = "notices.letter"
 
@@ -19,6 +23,17 @@ class Text:
 
     plain: str
     html: str
+
+
+def readers_of(event: Event) -> list[User]:
+    """Who is told of an event: the user it names, or all promoters it concerns."""
+    if event.user_id is not None:
+        user = db.session.get(User, event.user_id)
+        return [user] if user else []
+    if event.name == "rate.cut" and event.merchant_id is not None:
+        sharing = links.sharing(event.merchant_id, event.payload["program"])
+        return people.users_of_promoters(sharing)
+    return []
 
 
 def due(limit: int) -> list[int]:

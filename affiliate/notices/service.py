@@ -6,6 +6,7 @@ same Message-ID, by which mail programs know it. That is as near to once as SMTP
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -61,9 +62,14 @@ def _tell_once(event: Event) -> None:
 
 def _tell(event: Event) -> None:
     write = LETTERS.get(event.name)
-    user = db.session.get(User, event.user_id) if write and event.user_id else None
-    if write is None or user is None or user.email is None:
+    if write is None:
         return
+    for user in queries.readers_of(event):
+        if user.email is not None:
+            _write_to(event, user, write)
+
+
+def _write_to(event: Event, user: User, write: Callable[[Event, User], Letter]) -> None:
     tag = user.locale if user.locale in LOCALES else i18n.DEFAULT
     with i18n.read_as(tag, timezone=user.timezone):
         letter = write(event, user)

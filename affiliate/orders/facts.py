@@ -48,6 +48,16 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payment that the buyer's bank asks back. Open it holds the money; lost it is a refund."""
+
+    external_id: str
+    status: str  # open, won, lost
+    amount: int | None = None  # None: all that is left
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
     """Who bought. The parser knows e-mail and phone; only their keyed hashes are ever stored."""
 
@@ -82,9 +92,11 @@ class Order:
     customer: Customer = field(default_factory=Customer)
     tokens: tuple[str, ...] = ()
     coupons: tuple[str, ...] = ()
+    sharers: tuple[str, ...] = ()  # the platform's own ids of who shared
     lines: tuple[Line, ...] = ()
     refunds: tuple[Refund, ...] = ()
     refunds_complete: bool = False  # the list replaces what we had; otherwise it is merged in
+    disputes: tuple[Dispute, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -101,6 +113,7 @@ RANK = {status: rank for rank, status in enumerate(Status)}
 # Where lists are merged a try that failed may be followed by one that succeeds, never the reverse;
 # platforms that take a success back tell the whole list.
 _REFUND_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
+_DISPUTE_RANK = {"open": 0, "won": 1, "lost": 2}
 
 
 def refunded_cash(refunds: tuple[Refund, ...]) -> int:
@@ -128,6 +141,20 @@ def joined_refunds(*reports: tuple[Refund, ...]) -> tuple[Refund, ...]:
     return tuple(known[key] for key in sorted(known))
 
 
+def joined_disputes(*reports: tuple[Dispute, ...]) -> tuple[Dispute, ...]:
+    """Union by external id; of two reports of one the further one."""
+    known: dict[str, Dispute] = {}
+    for dispute in (dispute for report in reports for dispute in report):
+        before = known.get(dispute.external_id)
+        known[dispute.external_id] = max(before, dispute, key=_ended) if before else dispute
+    return tuple(known[key] for key in sorted(known))
+
+
+def _ended(dispute: Dispute) -> tuple[int, int, str]:
+    at = repr(dispute.at and dispute.at.timestamp())
+    return (_DISPUTE_RANK[dispute.status], dispute.amount or 0, at)
+
+
 def merged(known: Order | None, told: Order) -> Order:
     """The order after a report, whatever the sequence of reports (DOMAIN 5).
 
@@ -135,7 +162,11 @@ def merged(known: Order | None, told: Order) -> Order:
     status, then a fixed order of the content. Lines that the winner no longer has stay, removed.
     """
     if known is None:
-        return replace(told, refunds=joined_refunds(told.refunds))
+        return replace(
+            told,
+            refunds=joined_refunds(told.refunds),
+            disputes=joined_disputes(told.disputes),
+        )
     refunds = joined_refunds(known.refunds, told.refunds)
     newer, older = (told, known) if _precedence(told) >= _precedence(known) else (known, told)
     if newer.refunds_complete:
@@ -147,10 +178,12 @@ def merged(known: Order | None, told: Order) -> Order:
     return replace(
         newer,
         refunds=refunds,
+        disputes=joined_disputes(known.disputes, told.disputes),
         lines=newer.lines + gone,
         # What carried credit once goes on doing so, also where a later report leaves it out.
         tokens=_together(known.tokens, told.tokens),
         coupons=_together(known.coupons, told.coupons),
+        sharers=_together(known.sharers, told.sharers),
     )
 
 

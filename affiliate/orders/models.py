@@ -47,6 +47,8 @@ class Order(Owned, Model):
     customer_new: Mapped[bool | None]
     tokens: Mapped[Texts] = mapped_column(default=list)
     coupons: Mapped[Texts] = mapped_column(default=list)
+    sharers: Mapped[Texts] = mapped_column(default=list)  # the platform's own ids of who shared
+    disputes: Mapped[Json] = mapped_column(default=list)  # as facts.Dispute; few orders have any
     discount: Mapped[Minor] = mapped_column(default=0)
     shipping: Mapped[Minor] = mapped_column(default=0)
     total: Mapped[int | None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -106,8 +107,18 @@ def order_row(merchant_id: int, shop_id: int, order: facts.Order) -> dict[str, A
         "customer_new": order.customer.new,
         "tokens": list(order.tokens),
         "coupons": list(order.coupons),
+        "sharers": list(order.sharers),
+        "disputes": [_dispute_row(each) for each in order.disputes],
         "notes": [list(note) for note in order.notes],
     }
+
+
+def _dispute_row(dispute: facts.Dispute) -> dict[str, Any]:
+    return asdict(dispute) | {"at": dispute.at and dispute.at.isoformat()}
+
+
+def _dispute(row: dict[str, Any]) -> facts.Dispute:
+    return facts.Dispute(**row | {"at": row["at"] and datetime.fromisoformat(row["at"])})
 
 
 def line_row(merchant_id: int, order_id: int, position: int, line: facts.Line) -> dict[str, Any]:
@@ -144,6 +155,8 @@ def _stored(order: Order, lines: list[Line], refunds: list[Refund]) -> Stored:
         ),
         tokens=tuple(order.tokens),
         coupons=tuple(order.coupons),
+        sharers=tuple(order.sharers),
+        disputes=tuple(_dispute(each) for each in order.disputes),
         notes=tuple((code, arguments) for code, arguments in order.notes),
         lines=tuple(facts.Line(**{name: getattr(line, name) for name in _LINE}) for line in lines),
         refunds=tuple(

@@ -9,7 +9,7 @@ from affiliate.commissions.models import Entry
 from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine
+from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine, State
 from affiliate.payouts.service.states import PayoutNotThere
 
 
@@ -70,3 +70,40 @@ def timeline(payout: Payout) -> Sequence[PayoutEvent]:
         .where(PayoutEvent.merchant_id == payout.merchant_id, PayoutEvent.payout_id == payout.id)
         .order_by(PayoutEvent.id)
     ).all()
+
+
+def held(merchant_id: int, settlement_id: int | None = None) -> list[int]:
+    """Payouts that are not handed over and own money that is held meanwhile.
+
+    Not those of a settlement that is still being built: it is looked at again when it is done.
+    """
+    found = _held(Payout.id).where(Payout.merchant_id == merchant_id).order_by(Payout.id)
+    if settlement_id is not None:
+        found = found.where(Payout.settlement_id == settlement_id)
+    return list(db.session.scalars(found))
+
+
+def merchants_with_held() -> list[int]:
+    return list(db.session.scalars(_held(Payout.merchant_id).order_by(Payout.merchant_id)))
+
+
+def _held(what: Any) -> sa.Select[Any]:
+    return (
+        sa.select(what)
+        .distinct()
+        .join(
+            PayoutLine,
+            sa.and_(
+                PayoutLine.merchant_id == Payout.merchant_id, PayoutLine.payout_id == Payout.id
+            ),
+        )
+        .join(
+            Entry,
+            sa.and_(Entry.merchant_id == Payout.merchant_id, Entry.id == PayoutLine.entry_id),
+        )
+        .where(
+            Payout.state.in_([State.AWAITING_APPROVAL, State.APPROVED]),
+            PayoutLine.live,
+            Entry.on_hold.is_not(None),
+        )
+    )

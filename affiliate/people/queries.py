@@ -79,6 +79,18 @@ def users_at(domain: str) -> list[tuple[User, str]]:
     return [(user, role) for user, role in found]
 
 
+def users_of_promoters(promoter_ids: Collection[int]) -> list[User]:
+    """The people who sign in as these promoters."""
+    return list(
+        db.session.scalars(
+            sa.select(User)
+            .join(Grant, Grant.user_id == User.id)
+            .where(Grant.promoter_id.in_(promoter_ids), User.disabled_at.is_(None))
+            .order_by(User.id)
+        ).unique()
+    )
+
+
 def promoter_by_email(email: str) -> Promoter | None:
     return db.session.scalar(sa.select(Promoter).filter_by(email=email))
 

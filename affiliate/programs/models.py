@@ -6,7 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Ints, Json, Model, Owned, Texts, of_merchant, same_merchant
+from affiliate.db import Ints, Json, Minor, Model, Owned, Texts, of_merchant, same_merchant
 
 # The first terms of a program hold from here on: an order older than the program is judged too.
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,20 +20,150 @@ class Enrolment(StrEnum):
     INVITE = "invite"
 
 
+class PlanType(StrEnum):
+    """Whom a program is for."""
+
+    PUBLIC = "public"  # everybody, as its enrolment says
+    TARGETED = "targeted"  # the promoters and groups it names
+    EXCLUSIVE = "exclusive"  # the same, and they earn by it alone: other programs lose
+
+
 class Program(Owned, Model):
     __tablename__ = "programs"
 
     name: Mapped[str]
+    plan_type: Mapped[str] = mapped_column(default=PlanType.PUBLIC)
     enrolment: Mapped[str] = mapped_column(default=Enrolment.OPEN)
     priority: Mapped[int] = mapped_column(default=0)
     shop_ids: Mapped[Ints] = mapped_column(default=list)  # empty: all the merchant's shops
     fallback_url: Mapped[str | None]  # where dead links lead; null: the shop's front page
     ended_at: Mapped[datetime | None]
+    risk_threshold: Mapped[int] = mapped_column(default=100)  # from this score on money is held
     version: Mapped[int] = mapped_column(default=1)
 
     __table_args__ = (
         of_merchant(),
         sa.CheckConstraint("enrolment IN ('open', 'approval', 'invite')", name="enrolment"),
+        sa.CheckConstraint("plan_type IN ('public', 'targeted', 'exclusive')", name="plan_type"),
+    )
+
+
+class Group(Owned, Model):
+    """Promoters of a merchant that rules and programs may name together."""
+
+    __tablename__ = "promoter_groups"
+
+    name: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (of_merchant(), sa.UniqueConstraint("merchant_id", "name"))
+
+
+class GroupMember(Owned, Model):
+    """Who belongs to a group, [since, until)."""
+
+    __tablename__ = "group_members"
+
+    group_id: Mapped[int]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("group_id", "promoter_groups"),
+        sa.Index("group_members_promoter_idx", "promoter_id", "merchant_id"),
+        sa.Index(
+            "group_members_open_idx", "merchant_id", "group_id", "promoter_id",
+            unique=True, postgresql_where=sa.text("until IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class Invitee(Owned, Model):
+    """A promoter or a group that a targeted or exclusive program names, [since, until)."""
+
+    __tablename__ = "program_invitees"
+
+    program_id: Mapped[int]
+    promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"), index=True)
+    group_id: Mapped[int | None]
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        same_merchant("group_id", "promoter_groups"),
+        sa.CheckConstraint("num_nonnulls(promoter_id, group_id) = 1", name="one_of_two"),
+        sa.Index("program_invitees_program_idx", "merchant_id", "program_id"),
+    )
+
+
+class Rule(Owned, Model):
+    """One rate with its scope. What it pays, and on what conditions, stands in its versions."""
+
+    __tablename__ = "rules"
+
+    program_id: Mapped[int]
+    scope: Mapped[str]
+    promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
+    group_id: Mapped[int | None]
+    product_id: Mapped[int | None]
+    category: Mapped[str | None]  # normalised
+    # Typed into the product table: a product has one such rule in a program.
+    inline: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        same_merchant("group_id", "promoter_groups"),
+        same_merchant("product_id", "products"),
+        sa.CheckConstraint(
+            "(promoter_id IS NOT NULL) = (scope IN ('promoter_product', 'promoter'))"
+            " AND (group_id IS NOT NULL) = (scope IN ('group_product', 'group'))"
+            " AND (product_id IS NOT NULL)"
+            " = (scope IN ('promoter_product', 'group_product', 'product'))"
+            " AND (category IS NOT NULL) = (scope = 'category')"
+            " AND scope IN ('promoter_product', 'promoter', 'group_product', 'product',"
+            " 'category', 'group', 'program')",
+            name="scope",
+        ),
+        sa.Index("rules_program_idx", "merchant_id", "program_id"),
+        sa.Index(
+            "rules_inline_idx", "merchant_id", "program_id", "product_id",
+            unique=True, postgresql_where=sa.text("inline"),
+        ),
+    )  # fmt: skip
+
+
+class RuleVersion(Owned, Model):
+    """What a rule pays from an instant on. Never edited (a trigger sees to it): a change is a
+    later row, and the end of a rule is a row too.
+    """
+
+    __tablename__ = "rule_versions"
+
+    rule_id: Mapped[int]
+    effective_from: Mapped[datetime]
+    ended: Mapped[bool] = mapped_column(default=False)
+    kind: Mapped[str]
+    rate_ppm: Mapped[int]
+    amount: Mapped[Minor]
+    currency: Mapped[str | None] = mapped_column(sa.CHAR(3))
+    priority: Mapped[int]
+    conditions: Mapped[Json] = mapped_column(default=dict)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))  # who stated it
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("rule_id", "rules"),
+        sa.UniqueConstraint("merchant_id", "rule_id", "effective_from"),
+        sa.CheckConstraint("kind IN ('percent', 'per_unit', 'per_order')", name="kind"),
+        sa.CheckConstraint("rate_ppm BETWEEN 0 AND 1000000", name="rate"),
+        sa.CheckConstraint("amount >= 0", name="amount"),
+        sa.CheckConstraint("(kind = 'percent') = (currency IS NULL)", name="currency"),
     )
 
 
@@ -59,6 +189,10 @@ class Terms(Owned, Model):
     self_purchase: Mapped[str]
     inactive_upline: Mapped[str]
     base: Mapped[str]
+    # How long an order ties its customer to its promoter, and keeps it from others' clicks.
+    binding_days: Mapped[int]
+    protection_days: Mapped[int]
+    notice_days: Mapped[int]  # how long after a cut the better rate is paid to those who shared
     # Why an operator let these terms pay more levels than the country's policy allows by itself.
     policy_reason: Mapped[str | None]
     policy_user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
@@ -70,6 +204,11 @@ class Terms(Owned, Model):
         sa.CheckConstraint("default_rate_ppm BETWEEN 0 AND max_total_ppm", name="rate_below_cap"),
         sa.CheckConstraint("max_total_ppm BETWEEN 0 AND 1000000", name="cap"),
         sa.CheckConstraint("window_days BETWEEN 0 AND 3650", name="window"),
+        sa.CheckConstraint(
+            "binding_days BETWEEN 0 AND 3650 AND protection_days BETWEEN 0 AND binding_days"
+            " AND notice_days BETWEEN 0 AND 365",
+            name="binding",
+        ),
         sa.CheckConstraint("hold_days >= 0 AND hold_fallback_days >= 0", name="hold"),
         sa.CheckConstraint("cardinality(tiers_ppm) <= 9", name="levels"),
         sa.CheckConstraint("model IN ('last', 'first', 'linear')", name="model"),
@@ -88,28 +227,6 @@ class MembershipState(StrEnum):
     ACTIVE = "active"
     REFUSED = "refused"
     ENDED = "ended"
-
-
-class ProductRate(Owned, Model):
-    """What the seller earns of one product instead of the program's rate, from an instant on.
-
-    Never edited: a change is a later row, and a rate of null gives the product back to the terms.
-    """
-
-    __tablename__ = "product_rates"
-
-    program_id: Mapped[int]
-    product_id: Mapped[int]
-    effective_from: Mapped[datetime]
-    rate_ppm: Mapped[int | None]
-
-    __table_args__ = (
-        of_merchant(),
-        same_merchant("program_id", "programs"),
-        same_merchant("product_id", "products"),
-        sa.UniqueConstraint("merchant_id", "product_id", "program_id", "effective_from"),
-        sa.CheckConstraint("rate_ppm BETWEEN 0 AND 1000000", name="rate"),
-    )
 
 
 class Membership(Owned, Model):

@@ -1,15 +1,30 @@
 """What is known of programs: their terms as of an instant, and who takes part."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
+from affiliate import clock
 from affiliate.catalog.models import Product
 from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.programs.models import Membership, MembershipState, ProductRate, Program, Terms
+from affiliate.programs import book
+from affiliate.programs.book import Book
+from affiliate.programs.models import (
+    Group,
+    GroupMember,
+    Invitee,
+    Membership,
+    MembershipState,
+    PlanType,
+    Program,
+    Rule,
+    RuleVersion,
+    Terms,
+)
 
 ProgramKey = tuple[int, int]  # merchant, program
 MemberKey = tuple[int, int, int]  # merchant, program, promoter
@@ -50,43 +65,202 @@ def by_keys(keys: Collection[ProgramKey]) -> dict[ProgramKey, Program]:
     return {(row.merchant_id, row.id): row for row in rows}
 
 
-RateKey = tuple[int, int, str]  # program, shop, the product's id there
-Dated = list[tuple[datetime, int | None]]
+def books(programs: Collection[ProgramKey]) -> dict[ProgramKey, Book]:
+    """The whole rule book of each program: terms and rules, each version earliest first."""
+    if not programs:
+        return {}
+    terms, rules = terms_of(programs), rules_of(programs)
+    return {
+        key: Book(
+            [
+                book.Terms(each.effective_from, each.default_rate_ppm, each.max_total_ppm)
+                for each in terms[key]
+            ],
+            rules.get(key, []),
+        )
+        for key in programs
+    }
 
 
-def product_rates(merchant_id: int, products: Collection[RateKey]) -> dict[RateKey, Dated]:
-    """Every rate that products of these programs ever had of their own, earliest first."""
-    found: dict[RateKey, Dated] = {}
-    if not products:
-        return found
-    key = sa.tuple_(ProductRate.program_id, Product.shop_id, Product.external_id)
+def inline_rates(merchant_id: int, product_ids: Collection[int]) -> dict[tuple[int, int], int]:
+    """The rates that hold now of what was typed into the product table: by program and product."""
     rows = db.session.execute(
-        sa.select(
-            ProductRate.program_id,
-            Product.shop_id,
-            Product.external_id,
-            ProductRate.effective_from,
-            ProductRate.rate_ppm,
-        )
+        sa.select(Rule.program_id, Rule.product_id, RuleVersion.rate_ppm, RuleVersion.ended)
         .join(
-            Product,
-            sa.and_(
-                Product.merchant_id == ProductRate.merchant_id,
-                Product.id == ProductRate.product_id,
-            ),
+            RuleVersion,
+            sa.and_(RuleVersion.merchant_id == Rule.merchant_id, RuleVersion.rule_id == Rule.id),
         )
-        .where(ProductRate.merchant_id == merchant_id, key.in_(list(products)))
-        .order_by(ProductRate.effective_from)
+        .where(
+            Rule.merchant_id == merchant_id,
+            Rule.product_id.in_(product_ids),
+            Rule.inline,
+            RuleVersion.effective_from <= clock.now(),
+        )
+        .order_by(RuleVersion.effective_from)
     )
-    for program_id, shop_id, external_id, since, ppm in rows:
-        found.setdefault((program_id, shop_id, external_id), []).append((since, ppm))
+    latest = {(row.program_id, row.product_id): row for row in rows}
+    return {key: row.rate_ppm for key, row in latest.items() if not row.ended}
+
+
+def rules_of(programs: Collection[ProgramKey]) -> dict[ProgramKey, list[book.Rule]]:
+    """All versions of all rules of these programs, earliest first."""
+    rows = db.session.execute(
+        sa.select(Rule, RuleVersion, Product.shop_id, Product.external_id)
+        .join(
+            RuleVersion,
+            sa.and_(RuleVersion.merchant_id == Rule.merchant_id, RuleVersion.rule_id == Rule.id),
+        )
+        .outerjoin(
+            Product,
+            sa.and_(Product.merchant_id == Rule.merchant_id, Product.id == Rule.product_id),
+        )
+        .where(sa.tuple_(Rule.merchant_id, Rule.program_id).in_(list(programs)))
+        .order_by(RuleVersion.effective_from, RuleVersion.id)
+    )
+    found: dict[ProgramKey, list[book.Rule]] = {}
+    for rule, version, shop_id, external_id in rows:
+        product = None if external_id is None else (shop_id, external_id)
+        key = (rule.merchant_id, rule.program_id)
+        found.setdefault(key, []).append(_version(rule, version, product))
     return found
 
 
-def rate_as_of(rates: Iterable[tuple[datetime, int | None]], at: datetime) -> int | None:
-    """The product's own rate at an instant; None is the program's."""
-    held = [ppm for since, ppm in rates if since <= at]
-    return held[-1] if held else None
+def _version(rule: Rule, version: RuleVersion, product: book.Product | None) -> book.Rule:
+    return book.Rule(
+        rule_id=rule.id,
+        version_id=version.id,
+        scope=rule.scope,
+        effective_from=version.effective_from,
+        kind=version.kind,
+        rate_ppm=version.rate_ppm,
+        amount=version.amount,
+        currency=version.currency,
+        priority=version.priority,
+        ended=version.ended,
+        promoter_id=rule.promoter_id,
+        group_id=rule.group_id,
+        product=product,
+        category=rule.category,
+        conditions=conditions_of(version.conditions),
+    )
+
+
+def conditions_of(stored: Mapping[str, Any]) -> book.Conditions:
+    """Conditions as rules read them, from the JSON they are stored as."""
+    given = dict(stored)
+    for name in ("since", "until"):
+        if name in given:
+            given[name] = datetime.fromisoformat(given[name])
+    if "contents" in given:
+        given["contents"] = tuple(given["contents"])
+    return book.Conditions(**given)
+
+
+def latest_versions(rules: Collection[tuple[int, int]]) -> dict[tuple[int, int], RuleVersion]:
+    """What each rule says last, by merchant and rule; it may begin later than now."""
+    rows = db.session.scalars(
+        sa.select(RuleVersion)
+        .where(sa.tuple_(RuleVersion.merchant_id, RuleVersion.rule_id).in_(list(rules)))
+        .order_by(RuleVersion.effective_from)
+    )
+    return {(row.merchant_id, row.rule_id): row for row in rows}
+
+
+def rule(merchant_id: int, program_id: int, rule_id: int, *, lock: bool = False) -> Rule:
+    found = db.session.get(Rule, (merchant_id, rule_id), with_for_update=lock or None)
+    if found is None or found.program_id != program_id:
+        raise NotFound(_("There is no such rule."))
+    return found
+
+
+def group(merchant_id: int, group_id: int, *, lock: bool = False) -> Group:
+    found = db.session.get(Group, (merchant_id, group_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound(_("There is no such group."))
+    return found
+
+
+Membered = dict[int, list[GroupMember]]  # by promoter
+
+
+def groups_of(promoter_id: int, at: datetime) -> frozenset[int]:
+    """All groups of all merchants that this promoter was in at an instant."""
+    rows = db.session.scalars(sa.select(GroupMember).filter_by(promoter_id=promoter_id))
+    return groups_as_of(rows, at)
+
+
+def group_members(merchant_id: int, promoter_ids: Collection[int]) -> Membered:
+    """Every time these promoters spent in groups of this merchant."""
+    found: Membered = {}
+    rows = db.session.scalars(
+        sa.select(GroupMember).where(
+            GroupMember.merchant_id == merchant_id,
+            GroupMember.promoter_id.in_(set(promoter_ids)),
+        )
+    )
+    for row in rows:
+        found.setdefault(row.promoter_id, []).append(row)
+    return found
+
+
+def groups_as_of(members: Iterable[GroupMember], at: datetime) -> frozenset[int]:
+    """The groups a promoter was in at an instant."""
+    return frozenset(
+        each.group_id
+        for each in members
+        if each.since <= at and (each.until is None or at < each.until)
+    )
+
+
+def invitees_of(program: Program) -> list[Invitee]:
+    """Whom the program names now."""
+    return list(
+        db.session.scalars(
+            sa.select(Invitee)
+            .where(
+                Invitee.merchant_id == program.merchant_id,
+                Invitee.program_id == program.id,
+                Invitee.until.is_(None),
+            )
+            .order_by(Invitee.id)
+        )
+    )
+
+
+def invitees(programs: Collection[ProgramKey]) -> dict[ProgramKey, list[Invitee]]:
+    """Whom these programs ever named."""
+    found: dict[ProgramKey, list[Invitee]] = {}
+    wanted = sa.tuple_(Invitee.merchant_id, Invitee.program_id)
+    for row in db.session.scalars(sa.select(Invitee).where(wanted.in_(list(programs)))):
+        found.setdefault((row.merchant_id, row.program_id), []).append(row)
+    return found
+
+
+def named(promoter_id: Any) -> sa.ColumnElement[bool]:
+    """The clause for programs that this promoter may see: public ones, and those that name them."""
+    in_group = sa.exists().where(
+        GroupMember.merchant_id == Invitee.merchant_id,
+        GroupMember.group_id == Invitee.group_id,
+        GroupMember.promoter_id == promoter_id,
+        GroupMember.until.is_(None),
+    )
+    return sa.or_(
+        Program.plan_type == PlanType.PUBLIC,
+        sa.exists().where(
+            Invitee.merchant_id == Program.merchant_id,
+            Invitee.program_id == Program.id,
+            Invitee.until.is_(None),
+            sa.or_(Invitee.promoter_id == promoter_id, in_group),
+        ),
+    )
+
+
+def is_named(program: Program, promoter_id: int) -> bool:
+    """Whether this promoter may take part now, as far as the plan type goes."""
+    found = sa.select(Program.id).where(
+        Program.merchant_id == program.merchant_id, Program.id == program.id, named(promoter_id)
+    )
+    return db.session.scalar(found) is not None
 
 
 def program(merchant_id: int, program_id: int, *, lock: bool = False) -> Program:

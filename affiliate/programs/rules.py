@@ -29,6 +29,9 @@ class Offer:
     self_purchase: str = "none"
     inactive_upline: str = "skip"
     base: str = "net"
+    binding_days: int = 30
+    protection_days: int = 0
+    notice_days: int = 30
 
     @property
     def paid_levels(self) -> int:
@@ -52,6 +55,9 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "window_days": (0, 3650),
     "hold_days": (0, 365),
     "hold_fallback_days": (0, 365),
+    "binding_days": (0, 3650),
+    "protection_days": (0, 3650),
+    "notice_days": (0, 365),
 }
 
 
@@ -62,15 +68,24 @@ class Policy:
     since: datetime
     levels: int
     levels_with_reason: int  # when an operator has recorded why
+    source: str  # what it rests on, told with a refusal
 
 
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 ELSEWHERE = "*"
-# Dated, so that what was saved under an older policy can be told from a mistake. China: the
-# pyramid-selling rules of 2005 (禁止传销条例, article 7) count reward by the size of a team.
+# Dated, so that what was saved under an older policy can be told from a mistake.
 POLICIES: Mapping[str, tuple[Policy, ...]] = {
-    "CN": (Policy(_ALWAYS, levels=1, levels_with_reason=2),),
-    ELSEWHERE: (Policy(_ALWAYS, levels=3, levels_with_reason=3),),
+    "CN": (
+        Policy(
+            _ALWAYS,
+            levels=1,
+            levels_with_reason=2,
+            source="禁止传销条例 (国务院令第444号, 2005), art. 7",
+        ),
+    ),
+    ELSEWHERE: (
+        Policy(_ALWAYS, levels=3, levels_with_reason=3, source="the platform's own limit"),
+    ),
 }
 
 
@@ -101,6 +116,9 @@ def faults(offer: Offer) -> list[FieldError]:
     if not found and offer.default_rate_ppm > offer.max_total_ppm:
         message = _("The rate is above the ceiling.")
         found.append(FieldError("/default_rate_ppm", "above_cap", message))
+    if not found and offer.protection_days > offer.binding_days:
+        message = _("A customer cannot be protected for longer than bound.")
+        found.append(FieldError("/protection_days", "above_binding", message))
     return found
 
 

@@ -7,11 +7,16 @@ from random import Random
 import schemathesis
 
 from affiliate import clock, ids
+from affiliate.attribution import service as attribution
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.money import Money
 from affiliate.people import queries
 from affiliate.people.models import Role
+from affiliate.programs import queries as programs
+from affiliate.programs import service as programs_service
+from affiliate.programs.service import Stated, Target
+from affiliate.risk import service as risk
 from affiliate.settlement import service as settlement
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
@@ -58,6 +63,13 @@ class House:
         shop = a_shop(self.merchant, domain=domain)
         link = a_link(a_program(self.merchant), product=a_product(shop))
         self.promoter = queries.promoter(link.promoter_id)
+        program = programs.program(link.merchant_id, link.program_id)
+        programs_service.add_rule(program, Target("program"), Stated(rate_ppm=90_000))
+        programs_service.create_group(self.merchant.id, f"Friends of {domain}")
+        attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
+        attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
+        attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
+        risk.flag_shared_account([self.promoter.id])
         an_account(self.promoter)
         self.maker = a_user(Role.FINANCE_MAKER)
         self.checker = with_totp(a_user(Role.FINANCE_CHECKER))

@@ -18,7 +18,15 @@ def never(_):
 
 
 OFFER = Offer(
-    program_id=1, priority=0, window=30 * DAY, sources=("click",), shop_ids=(), running=ALWAYS
+    program_id=1,
+    priority=0,
+    exclusive=False,
+    window=30 * DAY,
+    sources=("coupon", "click", "sharer", "binding"),
+    model="last",
+    credit="order",
+    shop_ids=(),
+    running=ALWAYS,
 )
 ANA, BEN = 1, 2
 
@@ -32,9 +40,10 @@ def a_touch(promoter=ANA, *, before=DAY, offer=OFFER, **facts):
         promoter,
         link,
         offer,
-        ALWAYS.covers,
-        ALWAYS.covers,
-        never,
+        usable=ALWAYS.covers,
+        member=ALWAYS.covers,
+        invited=ALWAYS.covers,
+        suspended=never,
     )
     return replace(base, **facts)
 
@@ -44,7 +53,7 @@ def chosen(*touches, shop_id=7, renewal=False):
 
 
 def winner(*touches, **kwargs):
-    found = chosen(*touches, **kwargs).winner
+    found = chosen(*touches, **kwargs).first
     return found and found.promoter_id
 
 

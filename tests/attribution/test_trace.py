@@ -11,7 +11,7 @@ from affiliate.i18n import LANGUAGES, read_as
 
 ROOT = Path(inspect.getfile(trace)).parents[1]
 WRITERS = [
-    *ROOT.glob("attribution/*.py"),
+    *ROOT.glob("attribution/**/*.py"),
     *ROOT.glob("commissions/**/*.py"),
     *ROOT.glob("intake/platforms/*.py"),
 ]
@@ -19,6 +19,8 @@ ARGUMENTS = {
     "touch": "link:abc", "source": "click", "at": "2026-11-22T10:00:00+00:00", "token": "xyz",
     "line": "l1", "over": 5, "total": 5, "computed": 6, "currency": "BRL", "role": "tier_2",
     "rate_ppm": 30_000, "paid": 1, "base": 1, "remaining_base": 1, "amount": 1, "capped": True,
+    "by": "coupon", "of": 3, "scope": "product", "kind": "per_unit", "each": 5, "in": "BRL",
+    "condition": "coupon",
 }  # fmt: skip
 
 
@@ -28,9 +30,15 @@ def written_codes():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Tuple) and len(node.elts) == 2:
                 code, arguments = node.elts
-                is_note = isinstance(code, ast.Constant) and isinstance(arguments, ast.Dict)
-                if is_note and isinstance(code.value, str):
+                is_note = isinstance(code, ast.Constant) and not isinstance(arguments, ast.Constant)
+                if is_note and isinstance(code.value, str) and is_told(arguments):
                     yield code.value
+
+
+def is_told(arguments):
+    """What the second element of a note looks like."""
+    text = ast.unparse(arguments)
+    return isinstance(arguments, ast.Dict) or text.startswith(("_named(", "about"))
 
 
 def refusals():

@@ -392,6 +392,7 @@ def test_a_raise_and_its_reversal_are_released_together(client, town):
 def test_a_products_own_rate_counts_for_its_lines_as_of_the_payment(client, town, clock):
     clock.move(minutes=0)
     with unit_of_work():
+        programs.change_program(town.program, {"notice_days": 0})
         shirt = a_product(town.shop, external_id="p1")
         programs.set_product_rate(town.program, shirt.id, 200_000)
     clock.move(minutes=1)

@@ -1,33 +1,24 @@
 """The worked examples of the domain, as far as pure rules decide them. Minor units throughout."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from affiliate.commissions.rules import (
-    Move,
-    Share,
-    Upline,
-    amounts,
-    hold_until,
-    moves,
-    tier_shares,
-    worths,
-)
+from affiliate.commissions.rules import Move, hold_until, moves, worths
 from affiliate.money import minor, share, spread
-from affiliate.orders.facts import Line, Order, Refund, RefundLine
-from affiliate.orders.models import Status
-
-NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-def an_order(*lines, **facts):
-    facts = {"external_id": "1001", "version": 1, "status": Status.PAID, "currency": "BRL"} | facts
-    return Order(placed_at=NOON, paid_at=NOON, lines=lines, **facts)
-
-
-def a_line(amount, key="l1", **facts):
-    return Line(external_id=key, title="Shirt", amount=amount, **({"quantity": 1} | facts))
+from affiliate.orders.facts import Refund, RefundLine
+from tests.commissions.engine import (
+    ANA,
+    BEN,
+    CAI,
+    NOON,
+    Upline,
+    a_book,
+    a_line,
+    a_seller,
+    an_order,
+    pay,
+)
 
 
 def remaining(order, base="net"):
@@ -69,30 +60,36 @@ def test_example_4_three_decimals():
 
 
 def test_example_5_the_cap_cuts_the_highest_tier_first():
-    shares = [
-        Share("direct", "promoter", 1, 200_000),
-        Share("tier_2", "promoter", 2, 50_000),
-        Share("tier_3", "promoter", 3, 30_000),
-    ]
+    seller = a_seller(ANA, tiers=[50_000, 30_000], uplines=[BEN, CAI])
 
-    assert amounts(10000, shares, 250_000) == [2000, 500, 0]
+    paid = pay(an_order(a_line(10000)), a_book(200_000, ceiling=250_000), seller)
+
+    assert list(paid.values()) == [2000, 500, 0]
 
 
 @pytest.mark.parametrize(
     ("mode", "paid"), [("compress", {3: 500, 1: 200}), ("skip", {3: 500})], ids=str
 )
 def test_example_6_an_inactive_upline_is_compressed_or_skipped(mode, paid):
-    a, b, c = Upline(1, True), Upline(2, False), Upline(3, True)
+    a, b, c, d = Upline(1, True), Upline(2, False), Upline(3, True), 4
+    seller = a_seller(d, tiers=[50_000, 20_000], uplines=[c, b, a], mode=mode)
 
-    shares = tier_shares([c, b, a], [50_000, 20_000], inactive_upline=mode)
+    found = pay(an_order(a_line(10000)), None, seller)
 
-    pays = amounts(10000, shares, 1_000_000)
-    assert {s.payee_id: amount for s, amount in zip(shares, pays, strict=True)} == paid
+    assert {who: amount for (_, role, who), amount in found.items() if role != "direct"} == paid
 
 
 def test_example_9_a_raise_then_everything_back():
     assert moves(1200, pending=0, settled=1000) == [Move(200, "pending")]
     assert moves(0, pending=200, settled=1000) == [Move(-200, "pending"), Move(-1000, "available")]
+
+
+def test_example_11_a_linear_share_for_each_of_three():
+    sellers = [a_seller(who) for who in (ANA, BEN, CAI)]
+
+    paid = pay(an_order(a_line(9999)), a_book(120_000), *sellers)
+
+    assert list(paid.values()) == [399, 399, 399]
 
 
 def test_example_12_tax_on_top_is_taken_out_of_the_cash():

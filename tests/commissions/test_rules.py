@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affiliate.commissions.rules import Share, amounts, moves, worths
+from affiliate.commissions.rules import moves, worths
 from affiliate.orders.facts import Refund, RefundLine
-from tests.commissions.test_golden import NOON, a_line, an_order, remaining
+from tests.commissions.engine import NOON, a_book, a_line, an_order, pay
+from tests.commissions.test_golden import remaining
 
 
 def codes(order):
@@ -128,12 +129,9 @@ def test_a_line_edited_away_is_worth_nothing():
 
 
 def test_the_platforms_fee_stands_beside_the_cap():
-    shares = [
-        Share("direct", "promoter", 1, 900_000),
-        Share("platform_fee", "platform", 0, 50_000),
-    ]
+    paid = pay(an_order(a_line(1000)), a_book(900_000, ceiling=500_000), fee=50_000)
 
-    assert amounts(1000, shares, 500_000) == [500, 50]
+    assert list(paid.values()) == [500, 50]
 
 
 cash = st.integers(0, 400)

@@ -148,9 +148,8 @@ def test_the_reader_reads_and_cannot_write(client, town):
 
 
 def rate_of(town):
-    key = (town.program.id, town.shop.id, "p1")
-    rates = programs.product_rates(town.merchant.id, {key}).get(key, [])
-    return programs.rate_as_of(rates, time.now())
+    rates = programs.inline_rates(town.merchant.id, [town.product.id])
+    return rates.get((town.program.id, town.product.id))
 
 
 def test_a_rate_is_changed_where_it_stands(client, town):

@@ -202,7 +202,7 @@ def test_a_poisoned_order_is_put_aside_alone(client, shop, monkeypatch):
     def refuse_one(merchant_id, orders):
         if any(order.facts.external_id == "poison" for order in orders):
             raise ArithmeticError
-        book(merchant_id, orders)
+        return book(merchant_id, orders)
 
     for key in ("a", "poison", "b"):
         send(client, shop, an_order(id=key))

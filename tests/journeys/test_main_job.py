@@ -77,7 +77,7 @@ class Town:
         post(
             f"/promoters/{promoter}/payout-accounts", rail="file", country="US", currency="USD",
             fields={"account_holder": f"{name} Souza", "bank_code": "021000021",
-                    "account_number": f"00{len(name)}1234567"},
+                    "account_number": f"00{sum(name.encode())}1234567"},
         )  # fmt: skip
         return promoter
 

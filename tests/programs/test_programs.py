@@ -229,7 +229,7 @@ def test_policies_are_dated(monkeypatch):
     later = now + timedelta(days=1)
     from affiliate.programs import rules
 
-    dated = (*rules.POLICIES["CN"], Policy(later, levels=0, levels_with_reason=0))
+    dated = (*rules.POLICIES["CN"], Policy(later, levels=0, levels_with_reason=0, source="new"))
     monkeypatch.setattr(rules, "POLICIES", {**rules.POLICIES, "CN": dated})
 
     assert policy_of("CN", now).levels == 1

@@ -21,6 +21,16 @@ TABLE = Path(__file__).with_name("routes.txt")
 # What is sent where an empty form would be refused before anybody asks who sends it. A name of
 # something in our house stands for its id.
 SENT = {
+    "POST /api/v1/claims": {
+        "program": "program_id", "promoter": "promoter_id", "shop": "shop_id",
+        "order_number": "1", "evidence": "e",
+    },
+    "POST /api/v1/coupons": {"program": "program_id", "promoter": "promoter_id", "code": "X"},
+    "POST /api/v1/sharers": {
+        "program": "program_id", "promoter": "promoter_id", "shop": "shop_id", "external_id": "x",
+    },
+    "POST /api/v1/groups": {"merchant": "merchant_id", "name": "Others"},
+    "POST /api/v1/programs/<program_id>/rules": {"scope": "program", "rate_ppm": 5},
     "POST /api/v1/keys": {"name": "key", "role": "merchant_owner", "merchant": "merchant_id"},
     "POST /api/v1/links": {
         "program": "program_id", "promoter": "promoter_id", "product": "product_id",

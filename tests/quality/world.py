@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from affiliate import events, ids
+from affiliate.attribution.models import Claim, Coupon, Sharer
 from affiliate.catalog.models import Product, Shop
 from affiliate.commissions.models import Commission
 from affiliate.db import db, unit_of_work
@@ -23,7 +24,9 @@ from affiliate.orders.models import Order
 from affiliate.payouts.models import Payout, PayoutAccount
 from affiliate.people import joining, service
 from affiliate.people.models import ApiKey, Grant, Merchant, Promoter, Role, User, UserSession
-from affiliate.programs.models import Membership, Program
+from affiliate.programs.models import Group, Membership, Program
+from affiliate.programs.models import Rule as CommissionRule
+from affiliate.risk.models import Case
 from affiliate.settlement.models import PayIn, PayoutFile, Settlement
 from tests.api.made_up import House
 from tests.consoles.signed_in import TOKEN, open_session, token
@@ -44,7 +47,9 @@ ROWS: dict[str, tuple[str, Any]] = {
     "program_id": ("prg", Program), "link_id": ("lnk", Link), "enrolment_id": ("enr", Membership),
     "order_id": ("ord", Order), "commission_id": ("com", Commission), "pay_in_id": ("pin", PayIn),
     "settlement_id": ("stl", Settlement), "payout_id": ("pay", Payout), "event_id": ("inb", Event),
-    "file_id": ("fil", PayoutFile), "account": ("lac", Account),
+    "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
+    "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
+    "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {

@@ -3,8 +3,8 @@
 Lock order: the orders' keys (taken by the caller) → commissions → accounts (inside `ledger.post`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,37 +15,19 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.commissions.rules import Share, Worth
+from affiliate.commissions.service import holding
 from affiliate.commissions.service.freezing import freeze
+from affiliate.commissions.targets import Credited, Frozen, Target, targets
 from affiliate.db import db, table
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
-from affiliate.money import share
 from affiliate.orders.models import Status
 from affiliate.orders.queries import Stored
 from affiliate.programs import queries as programs
-from affiliate.programs.queries import Dated, RateKey
+from affiliate.programs.book import Book
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What one payee should have of one line, by the facts as they are now."""
-
-    line_id: int
-    share: Share
-    via_id: int
-    base: int
-    amount: int
-
-    @property
-    def key(self) -> tuple[int, str, int, str, int]:
-        return (
-            self.line_id,
-            self.share.payee_kind,
-            self.share.payee_id,
-            self.share.role,
-            self.via_id,
-        )
+Key = tuple[int, str, int, str, int]  # line, payee kind, payee, role, via
+Terms = tuple[int, int, int, int, int | None]  # program, terms, base, rate, version of the rule
 
 
 @dataclass(slots=True)
@@ -56,7 +38,7 @@ class Known:
     payee_kind: str
     payee_id: int
     currency: str
-    terms: tuple[int, int, int, int]  # program, terms, base, rate as the row has them
+    terms: Terms  # as the row has them
     pending: int = 0
     settled: int = 0
     has_pending: bool = False
@@ -64,17 +46,15 @@ class Known:
     released: bool = False
 
 
-Key = tuple[int, str, int, str, int]
-
-
-def book(merchant_id: int, orders: Sequence[Stored]) -> None:
+def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
     """Bring every commission of these orders to its target, all payees in one transaction.
 
-    The caller holds the orders' locks. Calling it again changes nothing.
+    The caller holds the orders' locks. Calling it again changes nothing. Returns whom each order
+    is credited to.
     """
     orders = [order for order in orders if order.line_ids or order.facts.refunds]
     if not orders:
-        return
+        return {}
     known = _known(merchant_id, [order.id for order in orders])
     settled = {
         order_id
@@ -82,85 +62,69 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> None:
         if any(each.released for each in commissions.values())
     }
     credited = attribution.choose(merchant_id, orders, settled=settled)
-    estimates = freeze(merchant_id, orders, credited)
-
-    rates = _rates(merchant_id, orders, credited)
+    keys = {(merchant_id, each.program_id) for each in credited.values() if each.program_id}
+    books = {program_id: book for (_, program_id), book in programs.books(keys).items()}
+    frozen = freeze(merchant_id, orders, credited, books)
     batch = _Batch(merchant_id)
     traces: dict[int, Any] = {}
+    planned: dict[int, list[Target]] = {}
     for order in orders:
-        credit = credited[order.id]
-        targets, traces[order.id] = _targets(order, credit, rates)
-        batch.plan(order, credit, targets, known.get(order.id, {}))
-    for order_id in estimates:
-        credited[order_id].frozen = None
+        planned[order.id], traces[order.id] = _targets(
+            order, credited[order.id], frozen.get(order.id), books
+        )
+    for order in orders:
+        batch.plan(
+            order,
+            credited[order.id],
+            frozen.get(order.id),
+            planned[order.id],
+            known.get(order.id, {}),
+        )
     attribution.write(merchant_id, list(credited.values()), traces)
     batch.write()
-
-
-def _rates(
-    merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credit]
-) -> dict[RateKey, Dated]:
-    return programs.product_rates(
-        merchant_id,
-        {
-            (program_id, order.shop_id, line.product_external_id)
-            for order in orders
-            if (program_id := credited[order.id].program_id) is not None
-            for line in order.facts.lines
-            if line.product_external_id
-        },
-    )
+    if holding.are_concerned(merchant_id, orders, _payees(planned, known)):
+        holding.refresh(merchant_id, [order.id for order in orders])
+    return credited
 
 
 def _targets(
-    order: Stored, credit: Credit, rates: dict[RateKey, Dated]
+    order: Stored, credit: Credit, frozen: Frozen | None, books: Mapping[int, Book]
 ) -> tuple[list[Target], list[Any]]:
     """What everybody should have of this order now, and how that came about."""
-    frozen = credit.frozen
-    if frozen is None or credit.refusal in ("self_purchase", "test_order"):
+    if frozen is None or not credit.is_paid:
         return [], []
-    seller, *others = [Share(*each) for each in frozen["shares"]]
-    at = datetime.fromisoformat(frozen["at"])
-    worths, notes = rules.worths(order.facts, base=frozen["base"])
-    trace: list[Any] = [*order.facts.notes, *notes]
-    if frozen["inactive"]:
-        trace.append(("inactive_upline", {"promoters": frozen["inactive"]}))
-    targets = []
-    for worth in worths:
-        key = (credit.program_id or 0, order.shop_id, worth.line.product_external_id or "")
-        own = programs.rate_as_of(rates.get(key, ()), at)
-        shares = [seller if own is None else replace(seller, ppm=own), *others]
-        targets += _of_line(order, credit, worth, shares, trace)
-    return targets, trace
-
-
-def _of_line(
-    order: Stored, credit: Credit, worth: Worth, shares: Sequence[Share], trace: list[Any]
-) -> list[Target]:
-    left = worth.remaining_base
-    amounts = rules.amounts(left, shares, credit.frozen["max_total_ppm"])
-    for each, amount in zip(shares, amounts, strict=True):
-        trace.append(
-            (
-                "share",
-                {
-                    "line": worth.line.external_id,
-                    "role": each.role,
-                    "promoter": each.payee_id,
-                    "paid": worth.paid,
-                    "base": worth.base,
-                    "remaining_base": left,
-                    "rate_ppm": each.ppm,
-                    "amount": amount,
-                    "capped": amount < share(left, each.ppm),
-                },
-            )
+    whose = [
+        Credited(
+            None if each["products"] is None else frozenset(each["products"]),
+            tuple(part["promoter"] for part in each["by"]),
         )
-    line_id = order.line_ids[worth.line.external_id]
-    return [
-        Target(line_id, each, credit.promoter_id or 0, worth.base, amount)
-        for each, amount in zip(shares, amounts, strict=True)
+        for each in credit.credited
     ]
+    book_of = books[credit.program_id or 0]
+    return targets(order.facts, whose, frozen, book_of, shop_id=order.shop_id)
+
+
+def _payees(
+    planned: Mapping[int, Sequence[Target]], known: Mapping[int, Mapping[Key, Known]]
+) -> set[tuple[str, int]]:
+    found = {
+        (target.share.payee_kind, target.share.payee_id)
+        for each in planned.values()
+        for target in each
+    }
+    found |= {(each.payee_kind, each.payee_id) for rows in known.values() for each in rows.values()}
+    return found
+
+
+def _key(order: Stored, target: Target) -> Key:
+    share = target.share
+    return (
+        order.line_ids[target.line],
+        share.payee_kind,
+        share.payee_id,
+        share.role,
+        target.via_id,
+    )
 
 
 def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, Known]]:
@@ -175,7 +139,7 @@ def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, 
     )
     for row in commissions:
         key = (row.line_id, row.payee_kind, row.payee_id, row.role, row.via_id)
-        terms = (row.program_id, row.terms_id, row.base, row.rate_ppm)
+        terms = (row.program_id, row.terms_id, row.base, row.rate_ppm, row.rule_id)
         known = Known(row.id, row.payee_kind, row.payee_id, row.currency, terms)
         found.setdefault(row.order_id, {})[key] = by_id[row.id] = known
     entries = db.session.execute(
@@ -203,40 +167,37 @@ class _Batch:
     merchant_id: int
     commissions: list[dict[str, Any]] = field(default_factory=list)
     entries: list[tuple[Key | int, dict[str, Any]]] = field(default_factory=list)
-    revised: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    revised: list[tuple[int, Terms]] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
     holds: list[tuple[int, datetime | None]] = field(default_factory=list)
 
     def plan(
-        self, order: Stored, credit: Credit, targets: Iterable[Target], known: dict[Key, Known]
+        self,
+        order: Stored,
+        credit: Credit,
+        frozen: Frozen | None,
+        planned: Iterable[Target],
+        known: dict[Key, Known],
     ) -> None:
-        wanted = {target.key: target for target in targets}
+        wanted = {_key(order, target): target for target in planned}
         paid = order.facts.paid_at is not None
-        hold = self._hold(order, credit)
+        hold = _hold(order, frozen)
         for key in dict.fromkeys([*wanted, *known]):
             target, stored = wanted.get(key), known.get(key)
             amount = target.amount if target and (paid or _may_be_paid(order)) else 0
-            if stored is None:
-                assert target
-                # Also when it earns nothing, so that every sequence of reports leaves the same.
-                self.commissions.append(self._commission(order, credit, target))
-                payee = (target.share.payee_kind, target.share.payee_id)
-                stored = Known(0, *payee, order.facts.currency, _terms(credit, target))
-            elif target and stored.terms != _terms(credit, target):
-                self.revised.append((stored.id, *_terms(credit, target)))
+            if target and frozen:
+                terms = _terms(credit, frozen, target)
+                if stored is None:
+                    # Also when it earns nothing, so that every sequence of reports leaves the same.
+                    self.commissions.append(self._commission(order, key, terms))
+                    payee = (target.share.payee_kind, target.share.payee_id)
+                    stored = Known(0, *payee, order.facts.currency, terms)
+                elif stored.terms != terms:
+                    self.revised.append((stored.id, terms))
+            assert stored is not None
             self._change(order, key, stored, amount, paid=paid, hold=hold)
         if any(each.has_pending for each in known.values()):
             self.holds.append((order.id, hold))
-
-    def _hold(self, order: Stored, credit: Credit) -> datetime | None:
-        if order.facts.paid_at is None or credit.frozen is None:
-            return None
-        return rules.hold_until(
-            paid_at=order.facts.paid_at,
-            delivered_at=order.facts.delivered_at,
-            hold_days=credit.frozen["hold_days"],
-            hold_fallback_days=credit.frozen["hold_fallback_days"],
-        )
 
     def _change(
         self,
@@ -286,20 +247,15 @@ class _Batch:
         }
         self.entries.append((known.id or key, row))
 
-    def _commission(self, order: Stored, credit: Credit, target: Target) -> dict[str, Any]:
+    def _commission(self, order: Stored, key: Key, terms: Terms) -> dict[str, Any]:
+        columns = ("line_id", "payee_kind", "payee_id", "role", "via_id")
+        names = ("program_id", "terms_id", "base", "rate_ppm", "rule_id")
         return {
             "merchant_id": self.merchant_id,
             "order_id": order.id,
-            "line_id": target.line_id,
-            "payee_kind": target.share.payee_kind,
-            "payee_id": target.share.payee_id,
-            "role": target.share.role,
-            "via_id": target.via_id,
-            "program_id": credit.program_id,
-            "terms_id": credit.frozen["terms_id"],
             "currency": order.facts.currency,
-            "base": target.base,
-            "rate_ppm": target.share.ppm,
+            **dict(zip(columns, key, strict=True)),
+            **dict(zip(names, terms, strict=True)),
         }
 
     def write(self) -> None:
@@ -352,22 +308,35 @@ def _may_be_paid(order: Stored) -> bool:
     return order.facts.status not in (Status.EXPIRED, Status.CANCELLED)
 
 
-def _terms(credit: Credit, target: Target) -> tuple[int, int, int, int]:
+def _hold(order: Stored, frozen: Frozen | None) -> datetime | None:
+    if order.facts.paid_at is None or frozen is None:
+        return None
+    return rules.hold_until(
+        paid_at=order.facts.paid_at,
+        delivered_at=order.facts.delivered_at,
+        hold_days=frozen.hold_days,
+        hold_fallback_days=frozen.hold_fallback_days,
+    )
+
+
+def _terms(credit: Credit, frozen: Frozen, target: Target) -> Terms:
     assert credit.program_id is not None
-    return (credit.program_id, credit.frozen["terms_id"], target.base, target.share.ppm)
+    return (credit.program_id, frozen.terms_id, target.base, target.ppm, target.rule_id)
 
 
-def _revise(merchant_id: int, rows: Sequence[tuple[int, int, int, int, int]]) -> None:
+def _revise(merchant_id: int, rows: Sequence[tuple[int, Terms]]) -> None:
     """What a commission is computed from now: an edit's base, the terms after an estimate."""
-    names = ("ids", "programs", "terms", "bases", "rates")
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    names = ("ids", "programs", "terms", "bases", "rates", "rules")
+    flat = [(row_id, *terms) for row_id, terms in rows]
+    columns = dict(zip(names, map(list, zip(*flat, strict=True)), strict=True))
     db.session.execute(
         sa.text(
             "UPDATE commissions c SET program_id = n.program, terms_id = n.terms,"
-            "   base = n.base, rate_ppm = n.rate"
+            "   base = n.base, rate_ppm = n.rate, rule_id = n.rule"
             " FROM unnest(CAST(:ids AS bigint[]), CAST(:programs AS bigint[]),"
-            "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:rates AS bigint[]))"
-            "   AS n(id, program, terms, base, rate)"
+            "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:rates AS bigint[]),"
+            "   CAST(:rules AS bigint[]))"
+            "   AS n(id, program, terms, base, rate, rule)"
             " WHERE c.merchant_id = :merchant AND c.id = n.id"
         ),
         {"merchant": merchant_id, **columns},

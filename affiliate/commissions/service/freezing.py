@@ -1,100 +1,209 @@
-"""What an order's first accrual freezes: terms, rates and the winner's upline as of paid_at."""
+"""What an order's first accrual freezes: terms, groups, uplines and notices as of its payment."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+from affiliate import clock
 from affiliate.attribution.rules import moment
 from affiliate.attribution.service import Credit
+from affiliate.catalog import queries as catalog
 from affiliate.commissions import rules
-from affiliate.commissions.rules import Share, Upline
+from affiliate.commissions.rules import Upline
+from affiliate.commissions.targets import Frozen, Seller, frozen_of
 from affiliate.db import db
+from affiliate.links import queries as links
 from affiliate.orders.queries import Stored
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.programs import queries as programs
+from affiliate.programs.book import Book
 from affiliate.programs.models import Terms
 
-PLATFORM = ("platform_fee", "platform", 0)
+_BEFORE = timedelta(microseconds=1)
+At = tuple[int, datetime]  # a promoter as of an instant
 
 
-def freeze(merchant_id: int, orders: Sequence[Stored], credited: dict[int, Credit]) -> list[int]:
-    """Terms and upline as of paid_at, kept from the first accrual on.
+def freeze(
+    merchant_id: int,
+    orders: Sequence[Stored],
+    credited: dict[int, Credit],
+    books: Mapping[int, Book],
+) -> dict[int, Frozen]:
+    """What is frozen of each order with a winner, by order; new ones are kept with their credit.
 
-    Returns the orders that are not paid yet: they are estimated by the terms at their creation,
-    and nothing of it is to be kept.
+    Orders that are not paid yet are estimated by what holds at their creation, and nothing of it
+    is kept.
     """
-    fresh = [
-        (order, credit)
-        for order in orders
-        if (credit := credited[order.id]).program_id is not None and credit.frozen is None
-    ]
-    if not fresh:
-        return []
-    versions = programs.terms_of({(merchant_id, credit.program_id or 0) for _, credit in fresh})
-    merchant = db.session.get_one(Merchant, merchant_id)
-    terms = {
-        order.id: programs.as_of(
-            versions[merchant_id, credit.program_id or 0], _moment(order, credit)
-        )
-        for order, credit in fresh
+    winning = [order for order in orders if credited[order.id].program_id is not None]
+    fresh = [order for order in winning if credited[order.id].frozen is None]
+    found = {
+        order.id: frozen_of(credited[order.id].frozen) for order in winning if order not in fresh
     }
-    deepest = max(len(each.tiers_ppm) for each in terms.values())
-    uplines = _uplines(merchant_id, fresh) if deepest else {}
-    for order, credit in fresh:
-        credit.frozen = _frozen(credit, terms[order.id], uplines.get(order.id, []), merchant)
-        credit.frozen["at"] = _moment(order, credit).isoformat()
-    return [order.id for order, _ in fresh if order.facts.paid_at is None]
-
-
-def _moment(order: Stored, credit: Credit) -> datetime:
-    at = order.facts.paid_at or order.facts.placed_at
-    assert at, "a stub has no winner"
-    return moment(at, credit.touched_at)
-
-
-def _uplines(merchant_id: int, wanted: Sequence[tuple[Stored, Credit]]) -> dict[int, list[Upline]]:
-    """Each order's upline as of its payment, and who of them is active.
-
-    Compressing needs to look past inactive people, so the whole way up is read.
-    """
-    asked = {
-        order.id: (credit.promoter_id or 0, _moment(order, credit)) for order, credit in wanted
-    }
-    paths = people.uplines(set(asked.values()), levels=64)
-    above = {(person, at) for (_, at), path in paths.items() for person in path}
-    stopped = people.suspended(above)
-    programs_of = {credit.program_id or 0 for _, credit in wanted}
-    members = programs.memberships(
-        {(merchant_id, program_id, person) for program_id in programs_of for person, _ in above}
-    )
-
-    def active(person: int, program_id: int, at: datetime) -> bool:
-        member = members.get((merchant_id, program_id, person))
-        return member is not None and member.was_active(at) and (person, at) not in stopped
-
-    found = {}
-    for order, credit in wanted:
-        who, at = asked[order.id]
-        path = paths.get((who, at), [])
-        found[order.id] = [Upline(each, active(each, credit.program_id or 0, at)) for each in path]
+    if fresh:
+        found |= _Freezing(merchant_id, fresh, credited, books).frozen()
+    for order in fresh:
+        if order.facts.paid_at is not None:
+            credited[order.id].frozen = found[order.id].as_json()
     return found
 
 
-def _frozen(
-    credit: Credit, terms: Terms, uplines: Sequence[Upline], merchant: Merchant
-) -> dict[str, Any]:
-    role = "rebate" if credit.refusal == "rebate" else "direct"
-    shares = [Share(role, "promoter", credit.promoter_id or 0, terms.default_rate_ppm)]
-    shares += rules.tier_shares(uplines, terms.tiers_ppm, inactive_upline=terms.inactive_upline)
-    if merchant.platform_fee_ppm:
-        shares.append(Share(*PLATFORM, merchant.platform_fee_ppm))
-    return {
-        "terms_id": terms.id,
-        "base": terms.base,
-        "max_total_ppm": terms.max_total_ppm,
-        "hold_days": terms.hold_days,
-        "hold_fallback_days": terms.hold_fallback_days,
-        "shares": [[each.role, each.payee_kind, each.payee_id, each.ppm] for each in shares],
-        "inactive": [each.promoter_id for each in uplines if not each.active],
-    }
+class _Freezing:
+    """All that a batch of orders needs, in one statement per kind of row."""
+
+    def __init__(
+        self,
+        merchant_id: int,
+        orders: Sequence[Stored],
+        credited: dict[int, Credit],
+        books: Mapping[int, Book],
+    ) -> None:
+        self.merchant_id, self.orders, self.credited = merchant_id, orders, credited
+        self.books = books
+        self.at = {order.id: _moment(order, credited[order.id]) for order in orders}
+        self.merchant = db.session.get_one(Merchant, merchant_id)
+        self.terms = self._terms()
+        self.categories = self._categories()
+        self.uplines = self._uplines()
+        everybody = {who for order in orders for who in credited[order.id].promoter_ids}
+        needs_groups = any(
+            rule.group_id is not None
+            for order in orders
+            for rule in books[credited[order.id].program_id or 0].rules
+        )
+        self.groups = programs.group_members(merchant_id, everybody) if needs_groups else {}
+        self.locked = self._locked()
+
+    def frozen(self) -> dict[int, Frozen]:
+        return {order.id: self._of(order) for order in self.orders}
+
+    def _of(self, order: Stored) -> Frozen:
+        credit, terms, at = self.credited[order.id], self.terms[order.id], self.at[order.id]
+        parts = {part["promoter"]: part for each in credit.credited for part in each["by"]}
+        sellers = {who: self._seller(order, part) for who, part in parts.items()}
+        return Frozen(
+            at=at,
+            terms_id=terms.id,
+            base=terms.base,
+            hold_days=terms.hold_days,
+            hold_fallback_days=terms.hold_fallback_days,
+            platform_fee_ppm=self.merchant.platform_fee_ppm,
+            sellers=sellers,
+            categories={
+                product: category
+                for (shop_id, product), category in self.categories.items()
+                if shop_id == order.shop_id
+                and any(line.product_external_id == product for line in order.facts.lines)
+            },
+        )
+
+    def _seller(self, order: Stored, part: Mapping[str, object]) -> Seller:
+        terms, at = self.terms[order.id], self.at[order.id]
+        who = part["promoter"]
+        assert isinstance(who, int)
+        above = self.uplines.get((order.id, who), [])
+        content = part["content"]
+        return Seller(
+            promoter_id=who,
+            role="rebate" if part["self"] else "direct",
+            others=tuple(
+                rules.tier_shares(above, terms.tiers_ppm, inactive_upline=terms.inactive_upline)
+            ),
+            inactive=tuple(each.promoter_id for each in above if not each.active),
+            groups=tuple(sorted(programs.groups_as_of(self.groups.get(who, ()), at))),
+            content=content if isinstance(content, str) else None,
+            locked=tuple(self.locked.get((order.id, who), ())),
+        )
+
+    def _terms(self) -> dict[int, Terms]:
+        wanted = {(self.merchant_id, self.credited[o.id].program_id or 0) for o in self.orders}
+        versions = programs.terms_of(wanted)
+        return {
+            order.id: programs.as_of(
+                versions[self.merchant_id, self.credited[order.id].program_id or 0],
+                self.at[order.id],
+            )
+            for order in self.orders
+        }
+
+    def _categories(self) -> dict[tuple[int, str], str]:
+        """Of products whose lines tell none, where a rule asks for categories."""
+        wanted = {
+            (order.shop_id, line.product_external_id)
+            for order in self.orders
+            if any(
+                rule.category for rule in self.books[self.credited[order.id].program_id or 0].rules
+            )
+            for line in order.facts.lines
+            if line.product_external_id and not line.category
+        }
+        return catalog.categories(self.merchant_id, wanted) if wanted else {}
+
+    def _uplines(self) -> dict[tuple[int, int], list[Upline]]:
+        """By order and seller: the upline as of the payment, and who of them is active.
+
+        Compressing needs to look past inactive people, so the whole way up is read.
+        """
+        if not any(terms.tiers_ppm for terms in self.terms.values()):
+            return {}
+        asked: dict[tuple[int, int], At] = {
+            (order.id, who): (who, self.at[order.id])
+            for order in self.orders
+            for who in self.credited[order.id].promoter_ids
+        }
+        paths = people.uplines(set(asked.values()), levels=64)
+        above = {(person, at) for (_, at), path in paths.items() for person in path}
+        stopped = people.suspended(above)
+        program_ids = {self.credited[order.id].program_id or 0 for order in self.orders}
+        members = programs.memberships(
+            {(self.merchant_id, program_id, who) for program_id in program_ids for who, _ in above}
+        )
+
+        def active(person: int, program_id: int, at: datetime) -> bool:
+            member = members.get((self.merchant_id, program_id, person))
+            return member is not None and member.was_active(at) and (person, at) not in stopped
+
+        return {
+            (order_id, who): [
+                Upline(each, active(each, self.credited[order_id].program_id or 0, at[1]))
+                for each in paths.get(at, [])
+            ]
+            for (order_id, who), at in asked.items()
+        }
+
+    def _locked(self) -> dict[tuple[int, int], list[datetime]]:
+        """The instants before changes whose notice still ran, for who had a live link then.
+
+        A raise is among them too: looking back before it finds the lower rate, which loses.
+        """
+        changed: dict[int, list[datetime]] = {}
+        for order in self.orders:
+            program_id = self.credited[order.id].program_id or 0
+            at = self.at[order.id]
+            since = at - timedelta(days=self.terms[order.id].notice_days)
+            if moments := self.books[program_id].changes(since, at):
+                changed[order.id] = moments
+        if not changed:
+            return {}
+        everybody = {who for order_id in changed for who in self.credited[order_id].promoter_ids}
+        shared = links.of_promoters(self.merchant_id, everybody)
+        found: dict[tuple[int, int], list[datetime]] = {}
+        for order_id, moments in changed.items():
+            credit = self.credited[order_id]
+            for who in credit.promoter_ids:
+                mine = shared.get((credit.program_id or 0, who), [])
+                found[order_id, who] = [
+                    moment - _BEFORE
+                    for moment in moments
+                    if any(
+                        link.created_at < moment and link.was_open(moment - _BEFORE)
+                        for link in mine
+                    )
+                ]
+        return found
+
+
+def _moment(order: Stored, credit: Credit) -> datetime:
+    """As of its payment; never later than now, so that what is stated later changes nothing."""
+    at = order.facts.paid_at or order.facts.placed_at
+    assert at, "a stub has no winner"
+    return min(moment(at, credit.touched_at), max(clock.now(), order.facts.placed_at or at))

@@ -12,6 +12,7 @@ bp.before_request(guard(Role.MERCHANT_OWNER, Role.MERCHANT_STAFF, Role.MERCHANT_
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.merchant import (  # noqa: E402
+    decisions,
     orders,
     overview,
     products,
@@ -20,4 +21,13 @@ from affiliate.consoles.merchant import (  # noqa: E402
     shops,
 )
 
-__all__ = ["bp", "orders", "overview", "products", "programs", "promoters", "shops"]
+__all__ = [
+    "bp",
+    "decisions",
+    "orders",
+    "overview",
+    "products",
+    "programs",
+    "promoters",
+    "shops",
+]

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from affiliate.consoles.merchant import bp, figures
+from affiliate.consoles.merchant import bp, decisions, figures
 from affiliate.consoles.merchant.orders import recent
 from affiliate.consoles.session import current_merchant_id
 from affiliate.db import db
@@ -22,6 +22,7 @@ def overview() -> ResponseReturnValue:
         orders=recent(merchant.id),
         aside=intake.counts(merchant.id)["quarantined"],
         applied=waiting_applications(merchant.id),
+        undecided=decisions.waiting(merchant.id),
     )
 
 

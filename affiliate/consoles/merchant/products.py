@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from affiliate import clock, formats
+from affiliate import formats
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service
 from affiliate.catalog.models import Product, Shop
@@ -22,7 +22,6 @@ from affiliate.people.rules import Right
 from affiliate.programs import queries as programs
 from affiliate.programs import service as program_service
 from affiliate.programs.models import Program, Terms
-from affiliate.programs.queries import Dated, RateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,10 @@ def change_rate(product_id: int) -> ResponseReturnValue:
     program = programs.program(merchant_id, int(request.form.get("program") or 0))
     typed = request.form.get("rate", "").strip()
     program_service.set_product_rate(
-        program, product.id, formats.typed_ppm(typed) if typed else None
+        program,
+        product.id,
+        formats.typed_ppm(typed) if typed else None,
+        by=current_caller().user_id,
     )
     if not request.headers.get("HX-Request"):
         return redirect(url_for("merchant.products"), 303)
@@ -137,30 +139,21 @@ def _chosen(merchant_id: int) -> sa.Select[Any]:
 
 def _rows(merchant_id: int, products: list[Product], shops: dict[int, Shop]) -> list[Row]:
     running = programs.running(merchant_id)
-    own = programs.product_rates(
-        merchant_id,
-        {(p.id, each.shop_id, each.external_id) for p, _ in running for each in products},
-    )
+    own = programs.inline_rates(merchant_id, [each.id for each in products])
     return [Row(each, shops[each.shop_id], _offers(each, running, own)) for each in products]
 
 
 def _offers(
-    product: Product, running: list[tuple[Program, Terms]], own: dict[RateKey, Dated]
+    product: Product, running: list[tuple[Program, Terms]], own: dict[tuple[int, int], int]
 ) -> list[Offer]:
     return [
-        _offer(
-            product,
-            program,
-            terms,
-            own.get((program.id, product.shop_id, product.external_id), []),
-        )
+        _offer(product, program, terms, own.get((program.id, product.id)))
         for program, terms in running
         if not program.shop_ids or product.shop_id in program.shop_ids
     ]
 
 
-def _offer(product: Product, program: Program, terms: Terms, own: Dated) -> Offer:
-    rate = programs.rate_as_of(own, clock.now())
+def _offer(product: Product, program: Program, terms: Terms, rate: int | None) -> Offer:
     ppm = terms.default_rate_ppm if rate is None else rate
     earns = None if product.price is None else Money(share(product.price, ppm), product.currency)
     return Offer(program.id, program.name, ppm, rate is not None, earns)

@@ -12,6 +12,7 @@ bp.before_request(guard(Role.PROMOTER))
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.promoter import (  # noqa: E402
+    claims,
     market,
     orders,
     payout_accounts,
@@ -21,4 +22,14 @@ from affiliate.consoles.promoter import (  # noqa: E402
     wallet,
 )
 
-__all__ = ["bp", "market", "orders", "payout_accounts", "sharing", "team", "today", "wallet"]
+__all__ = [
+    "bp",
+    "claims",
+    "market",
+    "orders",
+    "payout_accounts",
+    "sharing",
+    "team",
+    "today",
+    "wallet",
+]

@@ -16,24 +16,22 @@ from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import Forbidden, NotFound
 from affiliate.i18n import _
-from affiliate.money import Money, share
+from affiliate.money import Money
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
+from affiliate.programs import book, service
 from affiliate.programs import queries as programs
-from affiliate.programs import service
+from affiliate.programs.book import Earning
 from affiliate.programs.models import (
     Enrolment,
     Membership,
     MembershipState,
-    ProductRate,
     Program,
     Terms,
 )
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
-
-OwnRates = dict[tuple[int, int, int], programs.Dated]  # by merchant, program, product
 
 
 class Stopped(Forbidden):
@@ -71,7 +69,7 @@ class Goods:
     key: str
     shop: Shop
     place: Place
-    rate_ppm: int
+    rate_ppm: int | None  # None: an amount for each piece, whatever it costs
     price: Money | None
     earns: Money | None
 
@@ -89,7 +87,7 @@ def market() -> ResponseReturnValue:
         "promoter/market.html",
         country=country,
         countries=[(each, i18n.locale().territories[each]) for each in countries],
-        goods=goods_of(found, mine),
+        goods=goods_of(found, mine, promoter.id),
         next=cursor,
         mine=mine,
         offers=[each for each in places if each.state != MembershipState.ACTIVE],
@@ -138,6 +136,7 @@ def places_of(promoter_id: int) -> list[Place]:
         .where(
             Program.ended_at.is_(None),
             Merchant.suspended_at.is_(None),
+            sa.or_(programs.named(promoter_id), Membership.state == MembershipState.ACTIVE),
             sa.or_(
                 Program.enrolment != Enrolment.INVITE, Membership.state == MembershipState.ACTIVE
             ),
@@ -167,42 +166,48 @@ def visible(promoter_id: int, country: str | None = None) -> sa.Select[Any]:
     )
 
 
-def goods_of(products: Sequence[Product], mine: Sequence[Place]) -> list[Goods]:
-    """Each product with the program of these that pays most for it."""
+def goods_of(products: Sequence[Product], mine: Sequence[Place], promoter_id: int) -> list[Goods]:
+    """Each product with the program of these that pays this promoter most for it."""
     shops = _shops(products)
-    own = _own_rates(products)
-    return [
-        _goods(product, shops[product.merchant_id, product.shop_id], *best)
-        for product in products
-        if (best := _best(product, mine, own))
-    ]
-
-
-def _best(product: Product, mine: Sequence[Place], own: OwnRates) -> tuple[Place, int] | None:
-    """The place with its rate for this product."""
     now = clock.now()
+    books = programs.books({(each.program.merchant_id, each.program.id) for each in mine})
+    pages = {key: book_of.as_of(now) for key, book_of in books.items()}
+    groups = programs.groups_of(promoter_id, now)
 
-    def rate(place: Place) -> int:
-        dated = own.get((product.merchant_id, place.program.id, product.id), [])
-        found = programs.rate_as_of(dated, now)
-        return place.terms.default_rate_ppm if found is None else found
+    def earning(product: Product, place: Place) -> Earning:
+        return book.offered(
+            pages[place.program.merchant_id, place.program.id],
+            at=now,
+            promoter_id=promoter_id,
+            groups=groups,
+            product=(product.shop_id, product.external_id),
+            category=product.category,
+            currency=product.currency,
+            price=product.price,
+        )
 
-    rates = [
-        (place, rate(place)) for place in mine if place.covers(product.merchant_id, product.shop_id)
-    ]
-    return max(rates, key=lambda each: each[1], default=None)
+    found = []
+    for product in products:
+        earnings = [
+            (place, earning(product, place))
+            for place in mine
+            if place.covers(product.merchant_id, product.shop_id)
+        ]
+        if earnings:
+            best = max(earnings, key=lambda each: each[1].worth)
+            found.append(_goods(product, shops[product.merchant_id, product.shop_id], *best))
+    return found
 
 
-def _goods(product: Product, shop: Shop, place: Place, rate_ppm: int) -> Goods:
-    price = None if product.price is None else Money(product.price, product.currency)
+def _goods(product: Product, shop: Shop, place: Place, earning: Earning) -> Goods:
     return Goods(
         product,
         ids.encode("prd", product.merchant_id, product.id),
         shop,
         place,
-        rate_ppm,
-        price,
-        price and Money(share(price.minor, rate_ppm), price.currency),
+        None if earning.is_amount else earning.ppm,
+        None if product.price is None else Money(product.price, product.currency),
+        None if earning.amount is None else Money(earning.amount, product.currency),
     )
 
 
@@ -211,20 +216,6 @@ def _shops(products: Sequence[Product]) -> dict[tuple[int, int], Shop]:
     wanted = sa.tuple_(Shop.merchant_id, Shop.id).in_(list(keys))
     rows = db.session.scalars(sa.select(Shop).where(wanted))
     return {(row.merchant_id, row.id): row for row in rows}
-
-
-def _own_rates(products: Sequence[Product]) -> OwnRates:
-    keys = [(each.merchant_id, each.id) for each in products]
-    rows = db.session.scalars(
-        sa.select(ProductRate)
-        .where(sa.tuple_(ProductRate.merchant_id, ProductRate.product_id).in_(keys))
-        .order_by(ProductRate.effective_from)
-    )
-    found: OwnRates = {}
-    for row in rows:
-        key = (row.merchant_id, row.program_id, row.product_id)
-        found.setdefault(key, []).append((row.effective_from, row.rate_ppm))
-    return found
 
 
 def _countries(mine: Collection[Place]) -> list[str]:

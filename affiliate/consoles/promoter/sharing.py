@@ -52,7 +52,7 @@ def make_link() -> ResponseReturnValue:
     market.require_running(promoter_id)
     product = _product(promoter_id, request.form.get("product", ""))
     mine = [p for p in market.places_of(promoter_id) if p.state == MembershipState.ACTIVE]
-    offered = market.goods_of([product], mine)
+    offered = market.goods_of([product], mine, promoter_id)
     if not offered:
         raise NotFound
     link = _once(offered[0].place.program, promoter_id, product)
@@ -66,7 +66,7 @@ def sheet(link_id: str) -> ResponseReturnValue:
     product = _product_of(link)
     shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     mine = [p for p in market.places_of(promoter_id) if p.program.id == link.program_id]
-    goods = next(iter(market.goods_of([product], mine)), None) if product else None
+    goods = next(iter(market.goods_of([product], mine, promoter_id)), None) if product else None
     tag = _caption_language(shop)
     caption = captions.caption(
         tag,

@@ -15,7 +15,16 @@ from werkzeug.datastructures import Headers
 from affiliate import clock, security
 from affiliate.intake.platforms.carriers import tokens_in_url
 from affiliate.intake.reading import Node
-from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
+from affiliate.orders.facts import (
+    Customer,
+    Dispute,
+    Line,
+    Note,
+    Order,
+    Refund,
+    RefundLine,
+    RefundNotice,
+)
 from affiliate.orders.models import Status
 
 CARRIES: tuple[str, ...] = ("token", "coupon")
@@ -23,6 +32,7 @@ TOLERANCE_SECONDS = 300
 STATUSES = {status.value: status for status in Status if status is not Status.STUB}
 KINDS = {"product", "gift_card", "tip", "fee"}
 REFUND_STATUSES = {"pending", "succeeded", "failed"}
+DISPUTE_STATUSES = {"open", "won", "lost"}
 
 
 def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> str:
@@ -85,6 +95,7 @@ def read(body: Node) -> Sequence[Order | RefundNotice]:
             customer=_customer(told.get("customer")),
             tokens=_tokens(told),
             coupons=tuple(each.text() for each in told.get("coupons").items()),
+            sharers=_sharers(told.get("sharer")),
             discount=_optional(told.get("discount"), currency),
             shipping=_optional(told.get("shipping"), currency),
             total=told.get("total").money(currency) if told.get("total") else None,
@@ -92,6 +103,7 @@ def read(body: Node) -> Sequence[Order | RefundNotice]:
             refunds=_refunds(told.get("refunds"), currency),
             # Left out, the list says nothing; given, it is the whole list.
             refunds_complete=bool(told.get("refunds")),
+            disputes=_disputes(told.get("disputes"), currency),
             notes=_total_note(told, currency, lines),
         )
     ]
@@ -123,6 +135,11 @@ def _tokens(told: Node) -> tuple[str, ...]:
     own = told.get("tk").text_or_none()
     landing = told.get("landing_url").text_or_none()
     return (*((own,) if own else ()), *tokens_in_url(landing))
+
+
+def _sharers(node: Node) -> tuple[str, ...]:
+    found = node.key_or_none()
+    return (found,) if found else ()
 
 
 def _lines(told: Node, currency: str) -> tuple[Line, ...]:
@@ -202,6 +219,30 @@ def _refund_line(node: Node, currency: str) -> RefundLine:
         line=node.get("line_id").key(),
         quantity=node.get("quantity").whole() if node.get("quantity") else None,
         amount=node.get("amount").money(currency) if node.get("amount") else None,
+    )
+
+
+def _disputes(nodes: Node, currency: str) -> tuple[Dispute, ...]:
+    disputes: dict[str, Dispute] = {}
+    for node in nodes.items():
+        dispute = _dispute(node, currency)
+        if dispute.external_id in disputes:
+            raise node.get("id").refuse("duplicate_dispute", "two disputes have this id")
+        disputes[dispute.external_id] = dispute
+    return tuple(disputes.values())
+
+
+def _dispute(node: Node, currency: str) -> Dispute:
+    status = node.get("status").text()
+    if status not in DISPUTE_STATUSES:
+        raise node.get("status").refuse(
+            "unknown_status", f"expected one of {', '.join(sorted(DISPUTE_STATUSES))}"
+        )
+    return Dispute(
+        external_id=node.get("id").key(),
+        status=status,
+        amount=node.get("amount").money(currency) if node.get("amount") else None,
+        at=node.get("at").time_or_none(),
     )
 
 

@@ -11,6 +11,7 @@ from affiliate.errors import invalid
 from affiliate.i18n import _
 from affiliate.payouts import rails
 from affiliate.payouts.models import PayoutAccount
+from affiliate.risk import service as risk
 
 SEALED = "payout_accounts.fields"
 
@@ -45,7 +46,23 @@ def add_account(
     )
     db.session.add(account)
     db.session.flush()
+    _look_for_others(account)
     return account
+
+
+def _look_for_others(account: PayoutAccount) -> None:
+    """One account for several promoters is worth a look before money goes there."""
+    sharing = db.session.scalars(
+        sa.select(PayoutAccount.payee_id)
+        .distinct()
+        .where(
+            PayoutAccount.payee_kind == "promoter",
+            PayoutAccount.fingerprint == account.fingerprint,
+            PayoutAccount.replaced_at.is_(None),
+        )
+    ).all()
+    if account.payee_kind == "promoter" and len(sharing) > 1:
+        risk.flag_shared_account(sharing)
 
 
 def _check_currency(rail: str, currency: str) -> None:

@@ -60,7 +60,7 @@ def mark_failed(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Pa
     return _undo(merchant_id, payout_id, State.FAILED, by, reason)
 
 
-def cancel(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Payout:
+def cancel(merchant_id: int, payout_id: int, *, by: int | None, reason: str) -> Payout:
     """Until it is handed over; from then on only the bank's answer counts.
 
     Called by settlement, which holds the settlement's lock.
@@ -140,7 +140,7 @@ def _locked(merchant_id: int, payout_id: int) -> Payout:
     return payout
 
 
-def _move(payout: Payout, to: State, by: int, detail: dict[str, Any]) -> None:
+def _move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> None:
     if not rules.may_become(State(payout.state), to):
         raise WrongState(_("This payout has moved on, so that is no longer possible."))
     payout.state = to
@@ -165,7 +165,7 @@ def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None)
         raise WrongState(_("The payout is paid already, with another time or reference."))
 
 
-def _undo(merchant_id: int, payout_id: int, to: State, by: int, reason: str) -> Payout:
+def _undo(merchant_id: int, payout_id: int, to: State, by: int | None, reason: str) -> Payout:
     payout = _locked(merchant_id, payout_id)
     if payout.state == to:
         return payout

@@ -8,6 +8,7 @@ from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden, invalid
 from affiliate.i18n import _
 from affiliate.people import queries as people
+from affiliate.programs import queries
 from affiliate.programs.models import Enrolment, Membership, MembershipState, Program
 
 
@@ -42,6 +43,8 @@ def enrol(program: Program, promoter_id: int, *, by_merchant: bool) -> Membershi
         raise ProgramEnded(_("This program has ended."))
     if program.enrolment == Enrolment.INVITE and not by_merchant:
         raise InviteOnly(_("Promoters come into this program by invitation only."))
+    if not by_merchant and not queries.is_named(program, promoter_id):
+        raise InviteOnly(_("This program is for the promoters it names."))
     promoter = people.promoters([promoter_id]).get(promoter_id)
     if promoter is None or promoter.suspended_at is not None:
         raise invalid("/promoter", "unknown_promoter", _("There is no such active promoter."))

@@ -13,8 +13,9 @@ from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
-from affiliate.programs.models import BEGINNING, Enrolment, ProductRate, Program, Terms
+from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
+from affiliate.programs.service.cuts import tell_of_cut
 
 _TICK = timedelta(microseconds=1)
 
@@ -40,16 +41,20 @@ def create_program(
     name: str,
     offer: Offer,
     enrolment: str = Enrolment.OPEN,
+    plan_type: str = PlanType.PUBLIC,
     priority: int = 0,
     shop_ids: Collection[int] = (),
     fallback_url: str | None = None,
+    risk_threshold: int = 100,
     waiver: Waiver | None = None,
 ) -> Program:
     program = Program(
         merchant_id=merchant_id,
         name=name,
         enrolment=enrolment,
+        plan_type=plan_type,
         priority=priority,
+        risk_threshold=risk_threshold,
         shop_ids=_own_shops(merchant_id, shop_ids),
     )
     program.fallback_url = _fallback(program, fallback_url)
@@ -67,7 +72,7 @@ def change_program(
 
     The caller holds the program's row locked.
     """
-    for name in ("name", "enrolment", "priority"):
+    for name in ("name", "enrolment", "plan_type", "priority", "risk_threshold"):
         if name in changes:
             setattr(program, name, changes[name])
     if "shop_ids" in changes:
@@ -83,7 +88,9 @@ def change_program(
     if after != before or "shop_ids" in changes:
         _check(program, after, waiver or _recorded(now))
     if after != before:
-        _state(program, after, waiver or _recorded(now), from_=_after(now.effective_from))
+        stated = _state(program, after, waiver or _recorded(now), from_=_after(now.effective_from))
+        if after.default_rate_ppm < before.default_rate_ppm:
+            tell_of_cut(program, since=stated.effective_from, notice_days=after.notice_days)
     program.version += 1
     db.session.flush()
     return program
@@ -104,19 +111,19 @@ def check_new_shop(merchant_id: int, country: str) -> None:
         _check_levels([country], offer_of(terms), _recorded(terms), program.name)
 
 
-def _state(program: Program, offer: Offer, waiver: Waiver | None, *, from_: datetime) -> None:
+def _state(program: Program, offer: Offer, waiver: Waiver | None, *, from_: datetime) -> Terms:
     stated = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(offer).items()}
-    db.session.add(
-        Terms(
-            merchant_id=program.merchant_id,
-            program_id=program.id,
-            effective_from=from_,
-            policy_reason=waiver and waiver.reason,
-            policy_user_id=waiver and waiver.user_id,
-            **stated,
-        )
+    terms = Terms(
+        merchant_id=program.merchant_id,
+        program_id=program.id,
+        effective_from=from_,
+        policy_reason=waiver and waiver.reason,
+        policy_user_id=waiver and waiver.user_id,
+        **stated,
     )
+    db.session.add(terms)
     db.session.flush()
+    return terms
 
 
 def _after(earlier: datetime) -> datetime:
@@ -135,6 +142,9 @@ def _check(program: Program, offer: Offer, waiver: Waiver | None) -> None:
     if program.enrolment not in set(Enrolment):
         message = _("One of %(allowed)s.", allowed=", ".join(Enrolment))
         faults.append(FieldError("/enrolment", "unknown_value", message))
+    if program.plan_type not in set(PlanType):
+        message = _("One of %(allowed)s.", allowed=", ".join(PlanType))
+        faults.append(FieldError("/plan_type", "unknown_value", message))
     if faults:
         raise Invalid(_("These terms cannot be offered."), errors=tuple(faults))
     shops = catalog.shops(program.merchant_id, program.shop_ids)
@@ -154,11 +164,12 @@ def _check_levels(
         return
     message = _(
         "%(name)s pays %(levels)s levels, the direct one included; for sales in %(country)s"
-        " policy allows %(allowed)s.",
+        " policy allows %(allowed)s (%(source)s).",
         name=name,
         levels=offer.paid_levels,
         country=country,
         allowed=allowed,
+        source=policy.source,
     )
     if allowed < policy.levels_with_reason:
         more = _(
@@ -187,20 +198,3 @@ def _fallback(program: Program, url: str | None) -> str | None:
         return address
     message = _("The fallback is a page of one of the program's shops.")
     raise invalid("/fallback_url", "foreign_host", message)
-
-
-def set_product_rate(program: Program, product_id: int, rate_ppm: int | None) -> None:
-    """Pay the seller another rate for one product from now on; None is the program's rate again."""
-    terms = queries.latest_terms(program.merchant_id, program.id)
-    if rate_ppm is not None and rate_ppm > terms.max_total_ppm:
-        raise invalid("/rate_ppm", "above_ceiling", _("The rate is above the program's ceiling."))
-    db.session.add(
-        ProductRate(
-            merchant_id=program.merchant_id,
-            program_id=program.id,
-            product_id=product_id,
-            effective_from=clock.now(),
-            rate_ppm=rate_ppm,
-        )
-    )
-    db.session.flush()

@@ -1,7 +1,13 @@
 """What happens to settlements: made, built, decided on, executed. Only `runs` is an edge."""
 
 from affiliate.settlement.service.building import build_chunk, create
-from affiliate.settlement.service.deciding import approve, cancel_payout, change_note, discard
+from affiliate.settlement.service.deciding import (
+    approve,
+    cancel_held,
+    cancel_payout,
+    change_note,
+    discard,
+)
 from affiliate.settlement.service.executing import (
     close,
     execute,
@@ -13,6 +19,7 @@ from affiliate.settlement.service.pay_ins import change_pay_in_note, record_pay_
 from affiliate.settlement.service.states import locked
 
 __all__ = [
-    "approve", "build_chunk", "cancel_payout", "change_note", "change_pay_in_note", "close",
-    "create", "discard", "execute", "locked", "open_file", "record_pay_in", "submit", "write_files",
+    "approve", "build_chunk", "cancel_held", "cancel_payout", "change_note", "change_pay_in_note",
+    "close", "create", "discard", "execute", "locked", "open_file", "record_pay_in", "submit",
+    "write_files",
 ]  # fmt: skip

@@ -84,7 +84,15 @@ def discard(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
     return settlement
 
 
-def cancel_payout(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Payout:
+def cancel_held(merchant_id: int) -> int:
+    """Take payouts out that own held money and are not handed over yet; returns how many."""
+    found = payout_queries.held(merchant_id)
+    for payout_id in found:
+        cancel_payout(merchant_id, payout_id, by=None, reason="on_hold")
+    return len(found)
+
+
+def cancel_payout(merchant_id: int, payout_id: int, *, by: int | None, reason: str) -> Payout:
     """Take one payout out; the others stay as they are. Before the approval the hash changes."""
     settlement_id = payout_queries.find(merchant_id, payout_id).settlement_id
     settlement = locked(merchant_id, settlement_id)

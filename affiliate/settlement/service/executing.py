@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from affiliate import clock, ids, jobs, security
 from affiliate.db import db
+from affiliate.payouts import queries as payout_queries
 from affiliate.payouts import rails
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout, PayoutAccount
@@ -39,6 +40,8 @@ def submit(merchant_id: int, settlement_id: int) -> None:
     if settlement.state != State.EXECUTING:
         return
     settlement.worked_at = clock.now()
+    for payout_id in payout_queries.held(merchant_id, settlement_id):
+        payouts.cancel(merchant_id, payout_id, by=None, reason="on_hold")
     payouts.move_all(
         merchant_id,
         settlement_id,

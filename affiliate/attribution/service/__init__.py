@@ -1,0 +1,38 @@
+"""Choosing whom an order is credited to, and what can earn credit: coupons, sharers, claims."""
+
+from affiliate.attribution.service.choosing import Credit, bar, choose, write
+from affiliate.attribution.service.claims import (
+    AlreadyClaimed,
+    ClaimDecided,
+    OrderNotFound,
+    accept,
+    change_evidence,
+    claim,
+    refuse,
+)
+from affiliate.attribution.service.owning import (
+    Taken,
+    add_coupon,
+    add_sharer,
+    end_coupon,
+    end_sharer,
+)
+
+__all__ = [
+    "AlreadyClaimed",
+    "ClaimDecided",
+    "Credit",
+    "OrderNotFound",
+    "Taken",
+    "accept",
+    "add_coupon",
+    "add_sharer",
+    "bar",
+    "change_evidence",
+    "choose",
+    "claim",
+    "end_coupon",
+    "end_sharer",
+    "refuse",
+    "write",
+]

@@ -1,0 +1,121 @@
+"""Holds: money that waits for a decision is neither released nor settled.
+
+An order is held while one of its disputes is open (a fact of the order), or while a `Hold` of it or
+of the payee stands. `entries.on_hold` says so for each entry and is always made anew from those
+facts; a payout that has not gone out and owns a held entry is cancelled (settlement does that).
+"""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate import clock, jobs
+from affiliate.commissions.models import Commission, Entry, Hold, State
+from affiliate.db import db
+from affiliate.orders.queries import Stored
+
+Payee = tuple[str, int]  # kind, id
+
+
+def hold_order(merchant_id: int, order_id: int, reason: str) -> None:
+    """Nothing of this order is paid until the hold is lifted. Asking again changes nothing."""
+    _place(merchant_id, reason, order_id=order_id)
+    _lock(merchant_id, Commission.order_id == order_id)
+    refresh(merchant_id, [order_id])
+
+
+def hold_payee(merchant_id: int, payee: Payee, reason: str) -> None:
+    """Nothing is paid to this payee by this merchant until the hold is lifted."""
+    _place(merchant_id, reason, payee_kind=payee[0], payee_id=payee[1])
+    _refresh_payee(merchant_id, payee)
+
+
+def lift_order(merchant_id: int, order_id: int) -> None:
+    _lift(Hold.merchant_id == merchant_id, Hold.order_id == order_id)
+    _lock(merchant_id, Commission.order_id == order_id)
+    refresh(merchant_id, [order_id])
+
+
+def lift_payee(merchant_id: int, payee: Payee) -> None:
+    _lift(Hold.merchant_id == merchant_id, Hold.payee_kind == payee[0], Hold.payee_id == payee[1])
+    _refresh_payee(merchant_id, payee)
+
+
+def are_concerned(merchant_id: int, orders: Sequence[Stored], payees: Collection[Payee]) -> bool:
+    """Whether any of these orders or payees is, or was until now, on hold."""
+    if any(order.facts.disputes for order in orders):
+        return True
+    standing = sa.select(Hold.id).where(
+        Hold.merchant_id == merchant_id,
+        Hold.lifted_at.is_(None),
+        sa.or_(
+            Hold.order_id.in_([order.id for order in orders]),
+            Hold.payee_id.in_({payee_id for _, payee_id in payees}),
+        ),
+    )
+    return db.session.scalar(standing.limit(1)) is not None
+
+
+def refresh(merchant_id: int, order_ids: Collection[int]) -> None:
+    """Say anew of each open entry of these orders why it is held, if it is."""
+    changed = db.session.execute(
+        REFRESH, {"merchant": merchant_id, "orders": list(order_ids)}
+    ).scalars()
+    if State.RESERVED in set(changed):
+        jobs.ring(jobs.Job.CANCEL_HELD, merchant_id)
+
+
+def _refresh_payee(merchant_id: int, payee: Payee) -> None:
+    mine = (Entry.payee_kind == payee[0], Entry.payee_id == payee[1])
+    order_ids = db.session.scalars(
+        sa.select(Entry.order_id)
+        .distinct()
+        .where(Entry.merchant_id == merchant_id, *mine, Entry.state.not_in(["estimated", "paid"]))
+    ).all()
+    _lock(merchant_id, Commission.order_id.in_(order_ids))
+    refresh(merchant_id, order_ids)
+
+
+def _lock(merchant_id: int, which: sa.ColumnElement[bool]) -> None:
+    """Commissions come before entries in the lock order, also here."""
+    db.session.execute(
+        sa.select(Commission.id)
+        .where(Commission.merchant_id == merchant_id, which)
+        .order_by(Commission.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def _place(merchant_id: int, reason: str, **subject: str | int) -> None:
+    now = clock.now()
+    row = {"merchant_id": merchant_id, "reason": reason, "created_at": now, **subject}
+    db.session.execute(insert(Hold).values(row).on_conflict_do_nothing())
+
+
+def _lift(*which: sa.ColumnElement[bool]) -> None:
+    db.session.execute(
+        sa.update(Hold).where(*which, Hold.lifted_at.is_(None)).values(lifted_at=clock.now())
+    )
+
+
+# What is taken back from the available is never held: it is set against what is paid next.
+REFRESH = sa.text("""
+    WITH wanted AS (
+        SELECT e.id, CASE WHEN o.disputes @> '[{"status": "open"}]' THEN 'dispute'
+                          ELSE (SELECT min(h.reason) FROM holds h
+                                 WHERE h.merchant_id = :merchant AND h.lifted_at IS NULL
+                                   AND (h.order_id = e.order_id
+                                        OR (h.payee_kind, h.payee_id) = (e.payee_kind, e.payee_id)))
+                      END AS reason
+          FROM entries e
+          JOIN orders o ON o.merchant_id = e.merchant_id AND o.id = e.order_id
+         WHERE e.merchant_id = :merchant AND e.order_id = ANY (:orders)
+           AND e.payee_kind <> 'platform'
+           AND (e.state = 'pending' OR e.state IN ('available', 'reserved') AND e.amount > 0)
+    )
+    UPDATE entries e SET on_hold = w.reason
+      FROM wanted w
+     WHERE e.merchant_id = :merchant AND e.id = w.id AND e.on_hold IS DISTINCT FROM w.reason
+    RETURNING e.state
+""")

@@ -1,0 +1,366 @@
+"""What every payee should have of an order: facts × credit × rule book → amounts (DOMAIN 4).
+
+Pure. The engine, the simulator and `orders explain` all ask here. What depends on time (terms,
+groups, sponsors) was taken as of the payment and is frozen with the first accrual; what the shop
+says may still change, and everything is computed anew from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from affiliate.commissions import rules
+from affiliate.commissions.rules import Share, Worth
+from affiliate.money import share, spread
+from affiliate.orders.facts import Note, Order
+from affiliate.programs import book
+from affiliate.programs.book import Answer, Book, Kind, Question, Rule, normal_code, normal_word
+
+PLATFORM_FEE = "platform_fee"
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """Who is credited with some lines: those of these products, or all others (None)."""
+
+    products: frozenset[str] | None
+    promoter_ids: tuple[int, ...]  # in the order of their touches
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """A credited promoter as of the payment."""
+
+    promoter_id: int
+    role: str  # direct, or rebate for who bought it themselves
+    others: tuple[Share, ...] = ()  # tiers, nearest first
+    inactive: tuple[int, ...] = ()  # those above who were passed over
+    groups: tuple[int, ...] = ()
+    content: str | None = None  # what carried the link
+    # Instants just before a cut whose notice still ran: the seller gets the better of them.
+    locked: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What the first accrual froze."""
+
+    at: datetime
+    terms_id: int
+    base: str
+    hold_days: int
+    hold_fallback_days: int
+    platform_fee_ppm: int
+    sellers: Mapping[int, Seller]
+    categories: Mapping[str, str]  # by product: of lines whose shop tells none
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "at": self.at.isoformat(),
+            "terms_id": self.terms_id,
+            "base": self.base,
+            "hold_days": self.hold_days,
+            "hold_fallback_days": self.hold_fallback_days,
+            "platform_fee_ppm": self.platform_fee_ppm,
+            "sellers": [_seller_json(each) for each in self.sellers.values()],
+            "categories": dict(self.categories),
+        }
+
+
+def _seller_json(seller: Seller) -> dict[str, Any]:
+    return {
+        "promoter": seller.promoter_id,
+        "role": seller.role,
+        "others": [[each.role, each.payee_kind, each.payee_id, each.ppm] for each in seller.others],
+        "inactive": list(seller.inactive),
+        "groups": list(seller.groups),
+        "content": seller.content,
+        "locked": [at.isoformat() for at in seller.locked],
+    }
+
+
+def frozen_of(stored: Mapping[str, Any]) -> Frozen:
+    """The way back from `as_json`."""
+    sellers = [
+        Seller(
+            each["promoter"],
+            each["role"],
+            tuple(Share(*other) for other in each["others"]),
+            tuple(each["inactive"]),
+            tuple(each["groups"]),
+            each["content"],
+            tuple(datetime.fromisoformat(at) for at in each["locked"]),
+        )
+        for each in stored["sellers"]
+    ]
+    return Frozen(
+        at=datetime.fromisoformat(stored["at"]),
+        terms_id=stored["terms_id"],
+        base=stored["base"],
+        hold_days=stored["hold_days"],
+        hold_fallback_days=stored["hold_fallback_days"],
+        platform_fee_ppm=stored["platform_fee_ppm"],
+        sellers={each.promoter_id: each for each in sellers},
+        categories=stored["categories"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one payee should have of one line. `ppm` is 0 where a rule pays an amount."""
+
+    line: str
+    share: Share
+    via_id: int
+    base: int
+    amount: int
+    rule_id: int | None = None  # the version of the rule that the seller's rate comes from
+
+    @property
+    def ppm(self) -> int:
+        return self.share.ppm
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The rate that counts for a seller on a line."""
+
+    rule: Rule | None
+    ppm: int
+    max_total_ppm: int
+    full: int  # what it pays before refunds: what picks are compared by
+    is_first: bool  # of the lines that chose this rule
+    answer: Answer | None  # how it was chosen; None in a program without rules
+    locked: datetime | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.rule.kind if self.rule else Kind.PERCENT
+
+
+def targets(
+    order: Order, credited: Sequence[Credited], frozen: Frozen, rule_book: Book, *, shop_id: int
+) -> tuple[list[Target], list[Note]]:
+    """Every payee's target of every line, and how each came about."""
+    worths, notes = rules.worths(order, base=frozen.base)
+    notes = [*order.notes, *notes]
+    of_line = [_sellers(worth, credited) for worth in worths]
+    picked = {
+        promoter_id: _picks(order, worths, of_line, frozen, promoter_id, rule_book, shop_id)
+        for promoter_id in dict.fromkeys(id_ for ids in of_line for id_ in ids)
+    }
+    for promoter_id in picked:
+        if passed := frozen.sellers[promoter_id].inactive:
+            about = {"promoters": list(passed), "promoter": promoter_id}
+            notes.append(("inactive_upline", about))
+    found: list[Target] = []
+    for index, (worth, sellers) in enumerate(zip(worths, of_line, strict=True)):
+        if not sellers:
+            notes.append(("line_not_credited", {"line": worth.line.external_id}))
+            continue
+        parts = _Parts(worth, len(sellers))
+        for number, promoter_id in enumerate(sellers):
+            pick = picked[promoter_id][index]
+            is_open = _is_open(pick, worths, picked[promoter_id])
+            found += _of_seller(parts, number, frozen.sellers[promoter_id], pick, is_open, notes)
+        if frozen.platform_fee_ppm:
+            found.append(_fee(worth, sellers[0], frozen.platform_fee_ppm, notes))
+    return found, notes
+
+
+def _sellers(worth: Worth, credited: Sequence[Credited]) -> tuple[int, ...]:
+    product = worth.line.product_external_id
+    special = (each for each in credited if each.products and product in each.products)
+    others = (each for each in credited if each.products is None)
+    found = next(special, None) or next(others, None)
+    return found.promoter_ids if found else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A line in equal parts for its sellers, the odd units to the earlier ones."""
+
+    worth: Worth
+    count: int
+
+    def of(self, whole: int, number: int) -> int:
+        return spread(whole, [1] * self.count)[number]
+
+
+# --- which rate --------------------------------------------------------------------------------
+
+
+def _picks(
+    order: Order,
+    worths: Sequence[Worth],
+    of_line: Sequence[tuple[int, ...]],
+    frozen: Frozen,
+    promoter_id: int,
+    rule_book: Book,
+    shop_id: int,
+) -> dict[int, Pick]:
+    """The pick for each line of this seller, by the line's place.
+
+    Inside the notice of a cut each line gets the better of before and after, the present on a tie.
+    """
+    seller = frozen.sellers[promoter_id]
+    mine = [index for index, sellers in enumerate(of_line) if promoter_id in sellers]
+    amount = sum(worth.paid for worth in worths if worth.line.kind in rules.EARNING_KINDS)
+    best: dict[int, Pick] = {}
+    for instant in (None, *seller.locked):
+        page = rule_book.as_of(instant or frozen.at)
+        taken: set[int] = set()
+        for index in mine:
+            asked = _question(order, worths[index], frozen, seller, amount, shop_id)
+            pick = _pick(page, asked, worths[index], taken, instant)
+            if index not in best or pick.full > best[index].full:
+                best[index] = pick
+    return _with_firsts(best)
+
+
+def _question(
+    order: Order, worth: Worth, frozen: Frozen, seller: Seller, amount: int, shop_id: int
+) -> Question:
+    product = worth.line.product_external_id
+    told = worth.line.category or frozen.categories.get(product or "")
+    return Question(
+        at=frozen.at,
+        promoter_id=seller.promoter_id,
+        groups=frozenset(seller.groups),
+        product=(shop_id, product) if product else None,
+        category=normal_word(told),
+        currency=order.currency,
+        order_amount=amount,
+        new_customer=order.customer.new,
+        coupons=frozenset(map(normal_code, order.coupons)),
+        content=normal_word(seller.content),
+    )
+
+
+def _pick(
+    page: book.Page,
+    asked: Question,
+    worth: Worth,
+    taken: set[int],
+    locked: datetime | None,
+) -> Pick:
+    answer = book.choose(page, asked) if page.rules else None
+    rule = answer.rule if answer else None
+    ceiling = page.terms.max_total_ppm
+    if rule is None or rule.kind == Kind.PERCENT:
+        ppm = rule.rate_ppm if rule else page.terms.default_rate_ppm
+        full = share(worth.base, min(ppm, ceiling))
+        return Pick(rule, ppm, ceiling, full, False, answer, locked)
+    if rule.kind == Kind.PER_UNIT:
+        full = rule.amount * worth.line.quantity
+        return Pick(rule, 0, ceiling, full, False, answer, locked)
+    is_first = rule.version_id not in taken
+    taken.add(rule.version_id)
+    return Pick(rule, 0, ceiling, rule.amount if is_first else 0, is_first, answer, locked)
+
+
+def _with_firsts(best: dict[int, Pick]) -> dict[int, Pick]:
+    """Which lines are the first of their rule per order, now that each line has its pick."""
+    seen: set[int] = set()
+    for index, pick in sorted(best.items()):
+        if pick.rule is not None and pick.kind == Kind.PER_ORDER:
+            best[index] = replace(pick, is_first=pick.rule.version_id not in seen)
+            seen.add(pick.rule.version_id)
+    return best
+
+
+def _is_open(pick: Pick, worths: Sequence[Worth], mine: Mapping[int, Pick]) -> bool:
+    """Whether anything is left of the lines that chose the same rule per order."""
+    if pick.rule is None or pick.kind != Kind.PER_ORDER:
+        return True
+    return any(
+        other.rule is not None
+        and other.rule.version_id == pick.rule.version_id
+        and not worths[index].is_gone
+        for index, other in mine.items()
+    )
+
+
+# --- how much ----------------------------------------------------------------------------------
+
+
+def _of_seller(
+    parts: _Parts, number: int, seller: Seller, pick: Pick, is_open: bool, notes: list[Note]
+) -> list[Target]:
+    """The seller's and the tiers' amounts of one part of a line, and how they came about."""
+    worth = parts.worth
+    base, left = parts.of(worth.base, number), parts.of(worth.remaining_base, number)
+    direct = Share(seller.role, "promoter", seller.promoter_id, pick.ppm)
+    shares = [direct, *seller.others]
+    wanted = [share(left, each.ppm) for each in shares]
+    room_of = left
+    if pick.rule is not None and pick.kind == Kind.PER_UNIT:
+        wanted[0] = 0 if worth.is_gone else parts.of(pick.rule.amount * worth.pieces, number)
+    elif pick.rule is not None and pick.kind == Kind.PER_ORDER:
+        wanted[0] = parts.of(pick.rule.amount, number) if pick.is_first and is_open else 0
+        room_of = base  # it stands for all lines that chose the rule, also when this one went back
+    granted = rules.within(min(room_of, share(room_of, pick.max_total_ppm)), wanted)
+    _tell_choice(worth, seller, pick, notes)
+    targets_of = []
+    for each, amount, asked in zip(shares, granted, wanted, strict=True):
+        is_direct = each is direct
+        notes.append(_share_note(worth, parts, number, each, amount, capped=amount < asked))
+        targets_of.append(
+            Target(
+                worth.line.external_id,
+                each,
+                seller.promoter_id,
+                base,
+                amount,
+                pick.rule.version_id if is_direct and pick.rule else None,
+            )
+        )
+    return targets_of
+
+
+def _fee(worth: Worth, via_id: int, ppm: int, notes: list[Note]) -> Target:
+    """The platform's fee stands aside of the ceiling, and is taken once for a line."""
+    fee = Share(PLATFORM_FEE, "platform", 0, ppm)
+    amount = share(worth.remaining_base, ppm)
+    notes.append(_share_note(worth, _Parts(worth, 1), 0, fee, amount, capped=False))
+    return Target(worth.line.external_id, fee, via_id, worth.base, amount)
+
+
+def _share_note(
+    worth: Worth, parts: _Parts, number: int, each: Share, amount: int, *, capped: bool
+) -> Note:
+    return (
+        "share",
+        {
+            "line": worth.line.external_id,
+            "role": each.role,
+            "promoter": each.payee_id,
+            "paid": parts.of(worth.paid, number),
+            "base": parts.of(worth.base, number),
+            "remaining_base": parts.of(worth.remaining_base, number),
+            "rate_ppm": each.ppm,
+            "amount": amount,
+            "capped": capped,
+        },
+    )
+
+
+def _tell_choice(worth: Worth, seller: Seller, pick: Pick, notes: list[Note]) -> None:
+    """The rule chosen, those it beat, and those that were passed over and why."""
+    about = {"line": worth.line.external_id, "promoter": seller.promoter_id}
+    if pick.rule is not None:
+        notes.append(("rule_chosen", about | _in_words(pick.rule)))
+    if pick.answer is not None:
+        notes.extend(("rule_beaten", about | _in_words(rule)) for rule in pick.answer.beaten)
+        notes.extend(
+            ("rule_passed_over", about | _in_words(rule) | {"condition": condition})
+            for rule, condition in pick.answer.passed_over
+        )
+    if pick.locked is not None:
+        notes.append(("rate_locked", about | {"at": pick.locked.isoformat()}))
+
+
+def _in_words(rule: Rule) -> dict[str, Any]:
+    pays = {"rate_ppm": rule.rate_ppm, "each": rule.amount, "in": rule.currency}
+    return {"rule": rule.rule_id, "scope": str(rule.scope), "kind": str(rule.kind), **pays}

@@ -1,0 +1,1 @@
+"""Signals that something is odd, and cases for people to decide."""

@@ -1,0 +1,189 @@
+"""Opening cases, holding what they are about, and what follows from a person's decision."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate import clock, events
+from affiliate.attribution.models import Binding
+from affiliate.attribution.service import Credit
+from affiliate.commissions import service as commissions
+from affiliate.db import db
+from affiliate.errors import Conflict
+from affiliate.i18n import _
+from affiliate.orders import queries as orders_of
+from affiliate.orders.queries import Stored
+from affiliate.people import queries as people
+from affiliate.programs import queries as programs
+from affiliate.programs.models import Membership
+from affiliate.risk import rules
+from affiliate.risk.models import Case, CaseState
+from affiliate.risk.rules import Seen, Signal
+
+HELD = "risk"
+
+
+class CaseDecided(Conflict):
+    code = "case_decided"
+
+
+def look(merchant_id: int, orders: Sequence[Stored], credited: Mapping[int, Credit]) -> None:
+    """Look at orders that were just booked, and hold those that score too high.
+
+    An order has one case for life: one that was cleared is not opened again by the next webhook.
+    """
+    paid = [
+        order
+        for order in orders
+        if order.facts.paid_at is not None and credited[order.id].promoter_id is not None
+    ]
+    if not paid:
+        return
+    seen = _seen(merchant_id, paid, credited)
+    found = {order_id: rules.signals(each) for order_id, each in seen.items()}
+    odd = {order_id: each for order_id, each in found.items() if each}
+    if not odd:
+        return
+    keys = {(merchant_id, credited[order_id].program_id or 0) for order_id in odd}
+    thresholds = {key[1]: row.risk_threshold for key, row in programs.by_keys(keys).items()}
+    for order_id, each in sorted(odd.items()):
+        if rules.score(each) >= thresholds[credited[order_id].program_id or 0]:
+            _open(merchant_id, each, order_id=order_id)
+
+
+def _seen(
+    merchant_id: int, orders: Sequence[Stored], credited: Mapping[int, Credit]
+) -> dict[int, Seen]:
+    repeated = _orders_of_buyers(merchant_id, [order.id for order in orders])
+    above = {
+        order.id: {
+            other[2]
+            for seller in (credited[order.id].frozen or {}).get("sellers", ())
+            for other in seller["others"]
+            if other[1] == "promoter"
+        }
+        for order in orders
+    }
+    everybody = people.promoters({who for each in above.values() for who in each})
+    found = {}
+    for order in orders:
+        buyer = order.facts.customer
+        hashes = {each for each in (buyer.email_hash, buyer.phone_hash) if each}
+        found[order.id] = Seen(
+            seller_is_buyer=credited[order.id].refusal == "self_purchase",
+            buyers_above=[
+                who
+                for who in above[order.id]
+                if hashes & {everybody[who].email_hash, everybody[who].phone_hash}
+            ],
+            pieces=sum(line.quantity for line in order.facts.lines if not line.removed),
+            orders_of_buyer=repeated.get(order.id, 1),
+        )
+    return found
+
+
+def _orders_of_buyers(merchant_id: int, order_ids: Collection[int]) -> dict[int, int]:
+    """How many orders each of these orders' buyers made through the same promoter lately.
+
+    Bindings tell: every paid order of a known buyer left one.
+    """
+    mine, other = sa.orm.aliased(Binding), sa.orm.aliased(Binding)
+    rows = db.session.execute(
+        sa.select(mine.order_id, sa.func.count(other.order_id.distinct()))
+        .join(
+            other,
+            sa.and_(
+                other.merchant_id == mine.merchant_id,
+                other.customer == mine.customer,
+                other.promoter_id == mine.promoter_id,
+                other.since <= mine.since,
+                other.since > mine.since - rules.SAME_BUYER_TIME,
+            ),
+        )
+        .where(mine.merchant_id == merchant_id, mine.order_id.in_(order_ids))
+        .group_by(mine.order_id)
+    )
+    return {order_id: count for order_id, count in rows}  # noqa: C416
+
+
+def flag_shared_account(promoter_ids: Collection[int]) -> None:
+    """Several promoters are to be paid to one account: at each merchant that owes them anything,
+    their money waits.
+    """
+    rows = db.session.execute(
+        sa.select(Membership.merchant_id, Membership.promoter_id)
+        .distinct()
+        .where(Membership.promoter_id.in_(promoter_ids))
+        .order_by(Membership.merchant_id, Membership.promoter_id)
+    )
+    for merchant_id, promoter_id in rows:
+        others = set(promoter_ids) - {promoter_id}
+        _open(merchant_id, [rules.shared_account(others)], promoter_id=promoter_id)
+
+
+def _open(
+    merchant_id: int,
+    signals: Sequence[Signal],
+    *,
+    order_id: int | None = None,
+    promoter_id: int | None = None,
+) -> None:
+    made = db.session.scalar(
+        insert(Case)
+        .values(
+            merchant_id=merchant_id,
+            order_id=order_id,
+            promoter_id=promoter_id,
+            score=rules.score(signals),
+            signals=[each.as_json() for each in signals],
+            state=CaseState.OPEN,
+            version=1,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(Case.id)
+    )
+    if made is None:
+        return
+    if order_id is not None:
+        commissions.hold_order(merchant_id, order_id, HELD)
+    if promoter_id is not None:
+        commissions.hold_payee(merchant_id, ("promoter", promoter_id), HELD)
+    events.record("risk.opened", merchant_id=merchant_id, payload={"case": made})
+
+
+def clear(case: Case, *, by: int, note: str | None) -> Case:
+    """Nothing is wrong: the money goes its way. The caller holds the case's row locked."""
+    if case.state == CaseState.CLEARED:
+        return case
+    _decide(case, CaseState.CLEARED, by, note)
+    _lift(case)
+    return case
+
+
+def confirm(case: Case, *, by: int, note: str | None) -> Case:
+    """It is as bad as it looks. Of an order nobody is paid; a promoter's money stays held."""
+    if case.state == CaseState.CONFIRMED:
+        return case
+    _decide(case, CaseState.CONFIRMED, by, note)
+    order = case.order_id and orders_of.find(case.merchant_id, case.order_id)
+    if order:
+        commissions.void_order(order)
+        _lift(case)
+    return case
+
+
+def _decide(case: Case, state: CaseState, by: int, note: str | None) -> None:
+    if case.state != CaseState.OPEN:
+        raise CaseDecided(_("Somebody has decided about this case already."))
+    case.state, case.decided_at, case.decided_by, case.note = state, clock.now(), by, note
+    case.version += 1
+    db.session.flush()
+
+
+def _lift(case: Case) -> None:
+    if case.order_id is not None:
+        commissions.lift_order(case.merchant_id, case.order_id)
+    if case.promoter_id is not None:
+        commissions.lift_payee(case.merchant_id, ("promoter", case.promoter_id))
