@@ -13,6 +13,8 @@ from functools import partial
 import sqlalchemy as sa
 
 from affiliate import clock
+from affiliate.attribution import service as attribution
+from affiliate.attribution.models import Attribution
 from affiliate.catalog import service as catalog
 from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
@@ -27,9 +29,11 @@ from affiliate.intake import service as intake
 from affiliate.intake.platforms import PLATFORMS
 from affiliate.money import Money
 from affiliate.orders import service as orders
+from affiliate.orders.models import Order
 from affiliate.orders.queries import Stored
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout
+from affiliate.risk import service as risk
 from affiliate.settlement import service as settlements
 from affiliate.settlement.models import Settlement
 
@@ -64,6 +68,27 @@ def _live(rng: random.Random, town: Town) -> None:
         with clock.at(at):
             step()
     _knock(town, bought, since=yesterday)
+    with clock.at(town.now - 3 * HOUR):
+        _claim(town)
+
+
+def _claim(town: Town) -> None:
+    """The newest order of Brazil that nobody was credited with, and one who says it is hers."""
+    shop = town.shops["br"]
+    order = db.session.scalars(
+        sa.select(Order)
+        .join(
+            Attribution,
+            sa.and_(Attribution.merchant_id == Order.merchant_id, Attribution.order_id == Order.id),
+        )
+        .where(Order.shop_id == shop.id, Attribution.program_id.is_(None))
+        .order_by(Order.placed_at.desc())
+        .limit(1)
+    ).first()
+    if order is not None and order.number is not None:
+        promoter = town.promoters[story.CLAIMANT]
+        program = town.programs["BR"]
+        attribution.claim(program, promoter.id, shop, order.number, story.EVIDENCE)
 
 
 def _keep_clicks(seen: Sequence[Visit]) -> None:
@@ -109,7 +134,8 @@ def _book(town: Town, told: Told) -> None:
             orders.lock(shop.merchant_id, shop.id, [platform.order_key(node) for node in nodes])
             reports = [report for node in nodes for report in platform.read(node)]
             booked += orders.absorb(shop.merchant_id, shop.id, reports)
-    commissions.book(town.merchant_id, booked)
+    credited = commissions.book(town.merchant_id, booked)
+    risk.look(town.merchant_id, [each for each in booked if each.id in credited], credited)
     commissions.release(town.merchant_id, clock.now())
 
 

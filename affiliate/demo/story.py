@@ -156,3 +156,13 @@ AGENTS = {
         " Chrome/138.0.0.0 Safari/537.36",
     ),
 }
+
+# Who says an order is hers that nobody was credited with, and why.
+CLAIMANT = "ana"
+EVIDENCE = (
+    "A Lívia comprou depois da minha live de domingo, mas abriu a loja por outro celular. "
+    "Tenho a conversa no WhatsApp com o número do pedido."
+)
+# A garment that pays more, and a promoter's own code.
+FAVOURITE = ("linen-dress", 150_000)
+COUPON = ("ana", "ANA10")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from affiliate import clock, security
+from affiliate.attribution import service as attribution
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service as shops
 from affiliate.catalog.models import Product, Shop
@@ -87,6 +88,9 @@ def build(rng: random.Random, now: datetime) -> Town:
     for handle in story.APPLICANTS:
         with clock.at(now - 20 * HOUR):
             programs.enrol(town.programs["MX"], town.promoters[handle].id, by_merchant=False)
+    handle, code = story.COUPON
+    with clock.at(town.day(1)):
+        attribution.add_coupon(town.programs["BR"], town.promoters[handle].id, code)
     handle, day = story.SUSPENDED
     with clock.at(town.day(day)):
         people.suspend(town.promoters[handle])
@@ -124,6 +128,8 @@ def _open(now: datetime) -> Town:
         shop_ids=[town.shops["br"].id, town.shops["mx"].id],
     )
     town.programs = {"CN": cn, "BR": latin, "MX": latin}
+    garment, rate_ppm = story.FAVOURITE
+    programs.set_product_rate(cn, town.products["cn", garment].id, rate_ppm)
     return town
 
 

@@ -14,7 +14,7 @@ from tests.factories.settlement import an_account
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "market/", "share/", "orders/", "team/", "wallet/", "wallet/account"]
+PAGES = ["", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account"]
 SHARE = "navigator.share = async (given) => { document.body.dataset.shared = given.text; };"
 
 
