@@ -14,6 +14,7 @@ from affiliate.api.shapes import (
     Instant,
     ListQuery,
     MerchantId,
+    MoneyIn,
     Page,
     Pair,
     Ppm,
@@ -68,6 +69,16 @@ PLAN: Any = Field(
 RISK: Any = Field(100, ge=1, le=10_000, description="From this score on money is held")
 
 
+class Cap(Body):
+    per: Literal["order", "promoter_month", "program_month"]
+    money: MoneyIn
+
+
+CAPS: Any = Field(
+    [], max_length=30, description="At most that much is earned, in the merchant's months"
+)
+
+
 class NewProgram(Body):
     merchant: MerchantId
     name: Text
@@ -87,6 +98,7 @@ class NewProgram(Body):
     binding_days: int = BINDING
     protection_days: int = PROTECTION
     notice_days: int = NOTICE
+    caps: list[Cap] = CAPS
     plan_type: PlanType = PLAN
     risk_threshold: int = RISK
     priority: int = Field(0, ge=-1000, le=1000)
@@ -113,6 +125,7 @@ class ProgramChange(Body):
     binding_days: int = BINDING
     protection_days: int = PROTECTION
     notice_days: int = NOTICE
+    caps: list[Cap] = CAPS
     plan_type: PlanType = PLAN
     risk_threshold: int = RISK
     priority: int = Field(0, ge=-1000, le=1000)
@@ -146,6 +159,7 @@ class ProgramShown(Resource):
     binding_days: int
     protection_days: int
     notice_days: int
+    caps: list[Cap]
     plan_type: PlanType
     risk_threshold: int
     terms_since: Instant = Field(description="Since when these terms hold")
@@ -185,7 +199,9 @@ def create(caller: Caller, body: NewProgram) -> ProgramShown:
     program = service.create_program(
         merchant.id,
         name=body.name,
-        offer=Offer(**{name: getattr(body, name) for name in OFFER_FIELDS}),
+        offer=Offer(
+            **{name: getattr(body, name) for name in OFFER_FIELDS} | {"caps": _caps(body.caps)}
+        ),
         enrolment=body.enrolment,
         plan_type=body.plan_type,
         priority=body.priority,
@@ -224,6 +240,8 @@ def change(
     changes = body.given()
     if "shops" in changes:
         changes["shop_ids"] = _own(program.merchant_id, changes.pop("shops"))
+    if "caps" in changes:
+        changes["caps"] = _caps(changes["caps"])
     waiver = _waiver(caller, changes.pop("policy_reason", None))
     service.change_program(program, changes, waiver=waiver)
     return _shown([program])[0]
@@ -359,6 +377,12 @@ def _own(merchant_id: int, shops: Sequence[Pair]) -> list[int]:
     return [shop_id for _, shop_id in shops]
 
 
+def _caps(caps: Sequence[Cap]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"per": cap.per, "amount": cap.money.amount, "currency": cap.money.currency} for cap in caps
+    )
+
+
 def _waiver(caller: Caller, reason: str | None) -> Waiver | None:
     if reason is None:
         return None
@@ -375,6 +399,10 @@ def _shown(programs: Sequence[Program]) -> list[ProgramShown]:
 
 def show(program: Program, terms: Terms) -> ProgramShown:
     offer: dict[str, Any] = {name: getattr(terms, name) for name in OFFER_FIELDS}
+    offer["caps"] = [
+        Cap(per=cap["per"], money=MoneyIn(amount=cap["amount"], currency=cap["currency"]))
+        for cap in terms.caps
+    ]
     return ProgramShown(
         id=(program.merchant_id, program.id),
         merchant=program.merchant_id,

@@ -51,6 +51,7 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "rate_locked": _(
             "Line %(line)s: the rate went down; until the notice ends the one of before counts."
         ),
+        "cap_cut": _("Line %(line)s, %(role)s: %(per)s left %(amount)s."),
         "tax_not_reported": _("Line %(line)s: no tax was reported, so what was paid is the base."),
         "refund_above_line": _("Line %(line)s: refunds exceed it by %(over)s; nothing is left."),
         "refund_above_order": _("Refunds exceed the order by %(over)s; nothing is left."),
@@ -90,6 +91,14 @@ SCOPES: Mapping[str, Any] = MappingProxyType(
         "category": _("this category"),
         "group": _("the promoter's group"),
         "program": _("the whole program"),
+    }
+)
+PERS: Mapping[str, Any] = MappingProxyType(
+    {
+        "order": _("the cap of the order"),
+        "promoter_month": _("the promoter's cap of the month"),
+        "program_month": _("the program's cap of the month"),
+        "month": _("a cap of the month"),
     }
 )
 CONDITIONS: Mapping[str, Any] = MappingProxyType(
@@ -137,7 +146,7 @@ def _word(name: str, value: Any, currency: str) -> str:
 
 
 _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"source": SOURCES, "by": SOURCES, "scope": SCOPES, "condition": CONDITIONS}
+    {"source": SOURCES, "by": SOURCES, "scope": SCOPES, "condition": CONDITIONS, "per": PERS}
 )
 
 

@@ -1,6 +1,6 @@
 """What is earned: a commission per line, payee and role, as the sum of its entries."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -32,6 +32,8 @@ class Commission(Owned, Model):
     currency: Mapped[Currency]
     base: Mapped[Minor]  # of the line (linear: of this part), before refunds
     rate_ppm: Mapped[int]  # 0 where the rule pays an amount
+    month: Mapped[date | None]  # of the payment, in the merchant's zone; what caps count by
+    allowed: Mapped[int | None]  # what a cap left of it, for good; null: nothing was cut
     rule_id: Mapped[int | None]  # the version of the rule that the seller's rate comes from
 
     # Sums over its entries, defined below; amount − reversed is what is earned.
@@ -49,6 +51,7 @@ class Commission(Owned, Model):
             "merchant_id", "order_id", "line_id", "payee_kind", "payee_id", "role", "via_id"
         ),
         sa.Index("commissions_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+        sa.Index("commissions_month_idx", "merchant_id", "program_id", "month"),
     )
 
 
@@ -121,6 +124,27 @@ class Hold(Owned, Model):
             unique=True, postgresql_where=sa.text("lifted_at IS NULL AND payee_id IS NOT NULL"),
         ),
     )  # fmt: skip
+
+
+class CapCounter(Owned, Model):
+    """What is earned in a month of a program with caps: by one promoter, or (payee 0) by all.
+
+    Locked by key while orders are booked. Always the sum over its entries.
+    """
+
+    __tablename__ = "cap_counters"
+
+    program_id: Mapped[int]
+    payee_id: Mapped[int]
+    month: Mapped[date]
+    currency: Mapped[Currency]
+    used: Mapped[Minor]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        sa.UniqueConstraint("merchant_id", "program_id", "month", "currency", "payee_id"),
+    )
 
 
 def _sum_of(*chosen: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

@@ -6,8 +6,8 @@ says may still change, and everything is computed anew from it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 from affiliate.commissions import rules
@@ -54,6 +54,8 @@ class Frozen:
     platform_fee_ppm: int
     sellers: Mapping[int, Seller]
     categories: Mapping[str, str]  # by product: of lines whose shop tells none
+    month: date = date(1970, 1, 1)  # of the payment, in the merchant's zone: its first day
+    caps: Mapping[str, int] = field(default_factory=dict)  # in the order's currency, by what per
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +67,8 @@ class Frozen:
             "platform_fee_ppm": self.platform_fee_ppm,
             "sellers": [_seller_json(each) for each in self.sellers.values()],
             "categories": dict(self.categories),
+            "month": self.month.isoformat(),
+            "caps": dict(self.caps),
         }
 
 
@@ -103,6 +107,8 @@ def frozen_of(stored: Mapping[str, Any]) -> Frozen:
         platform_fee_ppm=stored["platform_fee_ppm"],
         sellers={each.promoter_id: each for each in sellers},
         categories=stored["categories"],
+        month=date.fromisoformat(stored["month"]),
+        caps=stored["caps"],
     )
 
 
@@ -120,6 +126,12 @@ class Target:
     @property
     def ppm(self) -> int:
         return self.share.ppm
+
+    @property
+    def rank(self) -> int:
+        """Who is cut last comes first: the seller, then agencies, then tiers from below."""
+        level = self.share.role.removeprefix("tier_")
+        return int(level) if level.isdigit() else int(self.share.role == "agency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +178,31 @@ def targets(
             found += _of_seller(parts, number, frozen.sellers[promoter_id], pick, is_open, notes)
         if frozen.platform_fee_ppm:
             found.append(_fee(worth, sellers[0], frozen.platform_fee_ppm, notes))
+    if "order" in frozen.caps:
+        found = _within_order(found, frozen.caps["order"], notes)
     return found, notes
+
+
+def _within_order(found: list[Target], room: int, notes: list[Note]) -> list[Target]:
+    """No more than the cap of the order: sellers first, line by line, the highest tier last."""
+    kept = list(found)
+    for place in sorted(range(len(found)), key=lambda each: (found[each].rank, each)):
+        target = found[place]
+        if target.share.role == PLATFORM_FEE:
+            continue
+        granted = min(target.amount, room)
+        room -= granted
+        if granted < target.amount:
+            notes.append(cut_note(target, granted, "order"))
+            kept[place] = replace(target, amount=granted)
+    return kept
+
+
+def cut_note(target: Target, granted: int, per: str) -> Note:
+    """That a cap left less of a target."""
+    share_of = target.share
+    about = {"line": target.line, "role": share_of.role, "promoter": share_of.payee_id}
+    return ("cap_cut", about | {"per": per, "amount": granted})
 
 
 def _sellers(worth: Worth, credited: Sequence[Credited]) -> tuple[int, ...]:

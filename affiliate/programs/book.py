@@ -76,6 +76,7 @@ class Terms:
     effective_from: datetime
     default_rate_ppm: int
     max_total_ppm: int
+    has_caps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ class Book:
             if rule.effective_from <= at:
                 latest[rule.rule_id] = rule
         return Page(terms, [rule for rule in latest.values() if not rule.ended])
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether the program ever had a cap per month: then all of its earnings are counted."""
+        return any(each.has_caps for each in self.terms)
 
     def changes(self, since: datetime, until: datetime) -> list[datetime]:
         """When anything that may lower a rate changed, after `since` and up to `until`."""

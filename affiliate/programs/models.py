@@ -192,6 +192,8 @@ class Terms(Owned, Model):
     # How long an order ties its customer to its promoter, and keeps it from others' clicks.
     binding_days: Mapped[int]
     protection_days: Mapped[int]
+    # [{"per": "order" | "promoter_month" | "program_month", "amount", "currency"}]
+    caps: Mapped[Json] = mapped_column(default=list)
     notice_days: Mapped[int]  # how long after a cut the better rate is paid to those who shared
     # Why an operator let these terms pay more levels than the country's policy allows by itself.
     policy_reason: Mapped[str | None]

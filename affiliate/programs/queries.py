@@ -65,15 +65,29 @@ def by_keys(keys: Collection[ProgramKey]) -> dict[ProgramKey, Program]:
     return {(row.merchant_id, row.id): row for row in rows}
 
 
-def books(programs: Collection[ProgramKey]) -> dict[ProgramKey, Book]:
-    """The whole rule book of each program: terms and rules, each version earliest first."""
+def books(programs: Collection[ProgramKey], *, share: bool = False) -> dict[ProgramKey, Book]:
+    """The whole rule book of each program: terms and rules, each version earliest first.
+
+    With `share` nobody changes these programs until the end of the transaction, so that what is
+    booked by these books is counted by whoever sees the next ones.
+    """
     if not programs:
         return {}
+    if share:
+        wanted = sa.tuple_(Program.merchant_id, Program.id).in_(list(programs))
+        db.session.execute(
+            sa.select(Program.id).where(wanted).order_by(Program.id).with_for_update(read=True)
+        )
     terms, rules = terms_of(programs), rules_of(programs)
     return {
         key: Book(
             [
-                book.Terms(each.effective_from, each.default_rate_ppm, each.max_total_ppm)
+                book.Terms(
+                    each.effective_from,
+                    each.default_rate_ppm,
+                    each.max_total_ppm,
+                    any(cap["per"] != "order" for cap in each.caps),
+                )
                 for each in terms[key]
             ],
             rules.get(key, []),

@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from affiliate.errors import FieldError
 from affiliate.i18n import _
-from affiliate.money import PPM
+from affiliate.money import EXPONENTS, LARGEST, PPM
 
 SOURCES = ("coupon", "click", "sharer", "binding")
 MODELS = ("last", "first", "linear")
+CAPS = ("order", "promoter_month", "program_month")
 LEVELS_MAX = 10  # whatever a country's policy says
 
 
@@ -32,6 +34,7 @@ class Offer:
     binding_days: int = 30
     protection_days: int = 0
     notice_days: int = 30
+    caps: Sequence[Mapping[str, Any]] = ()  # per, amount, currency: at most that much is earned
 
     @property
     def paid_levels(self) -> int:
@@ -112,7 +115,7 @@ def faults(offer: Offer) -> list[FieldError]:
         for name, (least, most) in _RANGES.items()
         if not least <= getattr(offer, name) <= most
     ]
-    found += _tier_faults(offer) + _source_faults(offer)
+    found += _tier_faults(offer) + _source_faults(offer) + _cap_faults(offer)
     if not found and offer.default_rate_ppm > offer.max_total_ppm:
         message = _("The rate is above the ceiling.")
         found.append(FieldError("/default_rate_ppm", "above_cap", message))
@@ -145,6 +148,25 @@ def _tier_faults(offer: Offer) -> list[FieldError]:
             most=LEVELS_MAX,
         )
         found.append(FieldError("/tiers_ppm", "policy_levels", message))
+    return found
+
+
+def _cap_faults(offer: Offer) -> list[FieldError]:
+    found: list[FieldError] = []
+    seen: set[tuple[str, str]] = set()
+    for number, cap in enumerate(offer.caps):
+        pointer = f"/caps/{number}"
+        if cap["per"] not in CAPS:
+            found.append(_unknown(f"{pointer}/per", CAPS))
+        if cap["currency"] not in EXPONENTS:
+            message = _("An amount has a currency.")
+            found.append(FieldError(f"{pointer}/currency", "unknown_currency", message))
+        if not 0 <= cap["amount"] <= LARGEST:
+            found.append(_out_of_range(f"{pointer}/amount", 0, LARGEST))
+        if (cap["per"], cap["currency"]) in seen:
+            message = _("There is one cap of a kind in a currency.")
+            found.append(FieldError(pointer, "repeated", message))
+        seen.add((cap["per"], cap["currency"]))
     return found
 
 

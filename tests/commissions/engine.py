@@ -64,6 +64,7 @@ def whole(order, book=None, *sellers, fee=0, at=NOON, base="net", credited=None,
         platform_fee_ppm=fee,
         sellers={each.promoter_id: each for each in sellers},
         categories=frozen.get("categories", {}),
+        caps=frozen.get("caps", {}),
     )
     credited = credited or [Credited(None, tuple(each.promoter_id for each in sellers))]
     return targets(order, credited, given, book or a_book(), shop_id=SHOP)

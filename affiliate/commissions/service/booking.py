@@ -3,7 +3,7 @@
 Lock order: the orders' keys (taken by the caller) → commissions → accounts (inside `ledger.post`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,10 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.commissions.service import holding
+from affiliate.commissions.service import holding, standing
+from affiliate.commissions.service.capping import Caps, Granted
 from affiliate.commissions.service.freezing import freeze
+from affiliate.commissions.service.standing import Key, Known, Terms, key_of
 from affiliate.commissions.targets import Credited, Frozen, Target, targets
 from affiliate.db import db, table
 from affiliate.ledger import service as ledger
@@ -25,25 +27,6 @@ from affiliate.orders.models import Status
 from affiliate.orders.queries import Stored
 from affiliate.programs import queries as programs
 from affiliate.programs.book import Book
-
-Key = tuple[int, str, int, str, int]  # line, payee kind, payee, role, via
-Terms = tuple[int, int, int, int, int | None]  # program, terms, base, rate, version of the rule
-
-
-@dataclass(slots=True)
-class Known:
-    """A stored commission with what its entries sum up to."""
-
-    id: int
-    payee_kind: str
-    payee_id: int
-    currency: str
-    terms: Terms  # as the row has them
-    pending: int = 0
-    settled: int = 0
-    has_pending: bool = False
-    estimated: dict[int, int] = field(default_factory=dict)  # entry id → amount
-    released: bool = False
 
 
 def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
@@ -55,15 +38,14 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
     orders = [order for order in orders if order.line_ids or order.facts.refunds]
     if not orders:
         return {}
-    known = _known(merchant_id, [order.id for order in orders])
+    known = standing.of_orders(merchant_id, [order.id for order in orders])
     settled = {
         order_id
         for order_id, commissions in known.items()
         if any(each.released for each in commissions.values())
     }
     credited = attribution.choose(merchant_id, orders, settled=settled)
-    keys = {(merchant_id, each.program_id) for each in credited.values() if each.program_id}
-    books = {program_id: book for (_, program_id), book in programs.books(keys).items()}
+    books = _books(merchant_id, credited, known)
     frozen = freeze(merchant_id, orders, credited, books)
     batch = _Batch(merchant_id)
     traces: dict[int, Any] = {}
@@ -72,19 +54,29 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
         planned[order.id], traces[order.id] = _targets(
             order, credited[order.id], frozen.get(order.id), books
         )
+    caps = Caps(merchant_id, {each for each, book_of in books.items() if book_of.has_caps})
+    caps.lock(orders, frozen, planned, known, credited)
     for order in orders:
-        batch.plan(
-            order,
-            credited[order.id],
-            frozen.get(order.id),
-            planned[order.id],
-            known.get(order.id, {}),
-        )
+        credit, kept = credited[order.id], known.get(order.id, {})
+        granted = caps.grant(order, credit, frozen.get(order.id), planned[order.id], kept)
+        traces[order.id] = [*traces[order.id], *granted.notes]
+        batch.plan(order, credit, frozen.get(order.id), planned[order.id], kept, granted)
     attribution.write(merchant_id, list(credited.values()), traces)
     batch.write()
+    caps.write()
     if holding.are_concerned(merchant_id, orders, _payees(planned, known)):
         holding.refresh(merchant_id, [order.id for order in orders])
     return credited
+
+
+def _books(
+    merchant_id: int, credited: Mapping[int, Credit], known: Mapping[int, Mapping[Key, Known]]
+) -> dict[int, Book]:
+    """Of the programs that are credited now, and of those that were."""
+    wanted = {credit.program_id for credit in credited.values() if credit.program_id}
+    wanted |= {each.terms[0] for rows in known.values() for each in rows.values()}
+    found = programs.books({(merchant_id, program_id) for program_id in wanted}, share=True)
+    return {program_id: book_of for (_, program_id), book_of in found.items()}
 
 
 def _targets(
@@ -116,50 +108,6 @@ def _payees(
     return found
 
 
-def _key(order: Stored, target: Target) -> Key:
-    share = target.share
-    return (
-        order.line_ids[target.line],
-        share.payee_kind,
-        share.payee_id,
-        share.role,
-        target.via_id,
-    )
-
-
-def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Key, Known]]:
-    """Locked, so that a release or settlement of the same entries waits or has been seen."""
-    found: dict[int, dict[Key, Known]] = {}
-    by_id: dict[int, Known] = {}
-    commissions = db.session.execute(
-        sa.select(table(Commission))
-        .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
-        .order_by(Commission.id)
-        .with_for_update(key_share=True)
-    )
-    for row in commissions:
-        key = (row.line_id, row.payee_kind, row.payee_id, row.role, row.via_id)
-        terms = (row.program_id, row.terms_id, row.base, row.rate_ppm, row.rule_id)
-        known = Known(row.id, row.payee_kind, row.payee_id, row.currency, terms)
-        found.setdefault(row.order_id, {})[key] = by_id[row.id] = known
-    entries = db.session.execute(
-        sa.select(Entry.id, Entry.commission_id, Entry.amount, Entry.state, Entry.released_at)
-        .where(Entry.merchant_id == merchant_id, Entry.order_id.in_(order_ids))
-        .order_by(Entry.id)
-    )
-    for entry in entries:
-        known = by_id[entry.commission_id]
-        if entry.state == State.ESTIMATED:
-            known.estimated[entry.id] = entry.amount
-        elif entry.state == State.PENDING:
-            known.pending += entry.amount
-            known.has_pending = True
-        else:
-            known.settled += entry.amount
-            known.released |= entry.released_at is not None
-    return found
-
-
 @dataclass(slots=True)
 class _Batch:
     """The changes of many orders, written with one statement per kind."""
@@ -177,16 +125,20 @@ class _Batch:
         credit: Credit,
         frozen: Frozen | None,
         planned: Iterable[Target],
-        known: dict[Key, Known],
+        known: Mapping[Key, Known],
+        granted: Granted,
     ) -> None:
-        wanted = {_key(order, target): target for target in planned}
+        wanted = {key_of(order, target): target for target in planned}
         paid = order.facts.paid_at is not None
         hold = _hold(order, frozen)
         for key in dict.fromkeys([*wanted, *known]):
             target, stored = wanted.get(key), known.get(key)
             amount = target.amount if target and (paid or _may_be_paid(order)) else 0
+            if paid and key in granted.amounts:
+                amount = granted.amounts[key]
             if target and frozen:
-                terms = _terms(credit, frozen, target)
+                allowed = granted.allowed.get(key, stored.allowed if stored else None)
+                terms = _terms(credit, frozen, target, allowed)
                 if stored is None:
                     # Also when it earns nothing, so that every sequence of reports leaves the same.
                     self.commissions.append(self._commission(order, key, terms))
@@ -249,7 +201,7 @@ class _Batch:
 
     def _commission(self, order: Stored, key: Key, terms: Terms) -> dict[str, Any]:
         columns = ("line_id", "payee_kind", "payee_id", "role", "via_id")
-        names = ("program_id", "terms_id", "base", "rate_ppm", "rule_id")
+        names = ("program_id", "terms_id", "base", "rate_ppm", "rule_id", "month", "allowed")
         return {
             "merchant_id": self.merchant_id,
             "order_id": order.id,
@@ -319,24 +271,33 @@ def _hold(order: Stored, frozen: Frozen | None) -> datetime | None:
     )
 
 
-def _terms(credit: Credit, frozen: Frozen, target: Target) -> Terms:
+def _terms(credit: Credit, frozen: Frozen, target: Target, allowed: int | None) -> Terms:
     assert credit.program_id is not None
-    return (credit.program_id, frozen.terms_id, target.base, target.ppm, target.rule_id)
+    return (
+        credit.program_id,
+        frozen.terms_id,
+        target.base,
+        target.ppm,
+        target.rule_id,
+        frozen.month,
+        allowed,
+    )
 
 
 def _revise(merchant_id: int, rows: Sequence[tuple[int, Terms]]) -> None:
     """What a commission is computed from now: an edit's base, the terms after an estimate."""
-    names = ("ids", "programs", "terms", "bases", "rates", "rules")
+    names = ("ids", "programs", "terms", "bases", "rates", "rules", "months", "allowed")
     flat = [(row_id, *terms) for row_id, terms in rows]
     columns = dict(zip(names, map(list, zip(*flat, strict=True)), strict=True))
     db.session.execute(
         sa.text(
             "UPDATE commissions c SET program_id = n.program, terms_id = n.terms,"
-            "   base = n.base, rate_ppm = n.rate, rule_id = n.rule"
+            "   base = n.base, rate_ppm = n.rate, rule_id = n.rule, month = n.month,"
+            "   allowed = n.allowed"
             " FROM unnest(CAST(:ids AS bigint[]), CAST(:programs AS bigint[]),"
             "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:rates AS bigint[]),"
-            "   CAST(:rules AS bigint[]))"
-            "   AS n(id, program, terms, base, rate, rule)"
+            "   CAST(:rules AS bigint[]), CAST(:months AS date[]), CAST(:allowed AS bigint[]))"
+            "   AS n(id, program, terms, base, rate, rule, month, allowed)"
             " WHERE c.merchant_id = :merchant AND c.id = n.id"
         ),
         {"merchant": merchant_id, **columns},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from affiliate import clock
 from affiliate.attribution.rules import moment
@@ -88,6 +89,12 @@ class _Freezing:
             hold_fallback_days=terms.hold_fallback_days,
             platform_fee_ppm=self.merchant.platform_fee_ppm,
             sellers=sellers,
+            month=at.astimezone(ZoneInfo(self.merchant.timezone)).date().replace(day=1),
+            caps={
+                cap["per"]: cap["amount"]
+                for cap in terms.caps
+                if cap["currency"] == order.facts.currency
+            },
             categories={
                 product: category
                 for (shop_id, product), category in self.categories.items()

@@ -84,7 +84,10 @@ def change_program(
         program.ended_at = (program.ended_at or clock.now()) if changes["ended"] else None
     now = queries.latest_terms(program.merchant_id, program.id)
     before = offer_of(now)
-    after = replace(before, **{k: changes[k] for k in OFFER_FIELDS if k in changes})
+    after = replace(
+        before,
+        **{k: _frozen(changes[k]) for k in OFFER_FIELDS if k in changes},
+    )
     if after != before or "shop_ids" in changes:
         _check(program, after, waiver or _recorded(now))
     if after != before:
@@ -94,6 +97,11 @@ def change_program(
     program.version += 1
     db.session.flush()
     return program
+
+
+def _frozen(value: Any) -> Any:
+    """As `offer_of` has it, so that the same is the same."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def offer_of(terms: Terms) -> Offer:
