@@ -16,6 +16,7 @@ from affiliate.api.shapes import (
     MerchantId,
     OrderId,
     Page,
+    Pair,
     ProgramId,
     PromoterId,
     Resource,
@@ -27,9 +28,11 @@ from affiliate.attribution.models import Claim, ClaimState
 from affiliate.catalog import queries as catalog
 from affiliate.commissions import service as commissions
 from affiliate.errors import invalid
+from affiliate.orders.models import Order
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries as programs
+from affiliate.risk import service as risk
 
 Evidence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000)]
 REASON: Any = Field(None, description="What the promoter is told")
@@ -49,6 +52,7 @@ class ClaimChange(Body):
 
 class Acceptance(Body):
     reason: LongText | None = REASON
+    order: OrderId | None = Field(None, description="Where several orders have the number")
     confirmed: bool = Field(
         False, description="Take back what was sent to others, from their later earnings"
     )
@@ -130,7 +134,14 @@ def accept(caller: Caller, claim_id: ClaimId, body: Acceptance) -> ClaimShown:
     """Credit the order to who claimed it; others give back what they had of it."""
     caller.require(Right.RUN_MERCHANT, claim_id[0])
     claim = queries.claim(*claim_id, lock=True)
-    commissions.accept_claim(claim, by=caller.user_id, reason=body.reason, confirmed=body.confirmed)
+    commissions.accept_claim(
+        claim,
+        by=caller.user_id,
+        reason=body.reason,
+        confirmed=body.confirmed,
+        order=_meant(claim, body.order),
+        look=risk.look,
+    )
     return show(claim)
 
 
@@ -140,6 +151,15 @@ def refuse(caller: Caller, claim_id: ClaimId, body: Refusal) -> ClaimShown:
     caller.require(Right.RUN_MERCHANT, claim_id[0])
     claim = queries.claim(*claim_id, lock=True)
     return show(service.refuse(claim, by=caller.user_id, reason=body.reason))
+
+
+def _meant(claim: Claim, key: Pair | None) -> Order | None:
+    if key is None:
+        return None
+    meant = [each for each in queries.orders_of(claim) if (each.merchant_id, each.id) == key]
+    if not meant:
+        raise invalid("/order", "not_claimed", "This is not an order that the claim may be about.")
+    return meant[0]
 
 
 def show(claim: Claim) -> ClaimShown:

@@ -41,17 +41,22 @@ def _one(model: type[Row], key: tuple[int, int], lock: bool) -> Row:
     return found
 
 
-def order_of(claim: Claim) -> Order | None:
-    """The order that a claim is about, by the buyer's number or the shop's id."""
+def orders_of(claim: Claim) -> list[Order]:
+    """The orders that a claim may be about, by the buyer's number or the shop's id; newest first.
+
+    More than one is rare: a number that is another order's id.
+    """
     number = claim.order_number.lstrip("#")
-    return db.session.scalar(
-        sa.select(Order)
-        .where(
-            Order.merchant_id == claim.merchant_id,
-            Order.shop_id == claim.shop_id,
-            Order.status != Status.STUB,
-            sa.or_(Order.external_id == number, Order.number.in_([number, f"#{number}"])),
+    return list(
+        db.session.scalars(
+            sa.select(Order)
+            .where(
+                Order.merchant_id == claim.merchant_id,
+                Order.shop_id == claim.shop_id,
+                Order.status != Status.STUB,
+                sa.or_(Order.external_id == number, Order.number.in_([number, f"#{number}"])),
+            )
+            .order_by(Order.id.desc())
+            .limit(2)
         )
-        .order_by(Order.id.desc())
-        .limit(1)
     )

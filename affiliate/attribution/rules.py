@@ -69,6 +69,7 @@ class Touch:
     invited: When  # and was named, where the program is for named people only
     suspended: When
     product: str | None = None  # of this shop: what its link leads to
+    elsewhere: bool = False  # its link leads to a product of another shop
     content: str | None = None  # what carried its link
     protected: bool = False  # a binding inside its protection days
 
@@ -175,11 +176,13 @@ def _winners(touches: Sequence[Touch], offer: Offer, trace: list[Note]) -> tuple
 
 def _source_order(touches: Sequence[Touch], offer: Offer) -> list[str]:
     """The program's list; inside protection days a binding stands before a click."""
-    order = [source for source in offer.sources if source != "binding"]
-    if "click" in order and any(touch.protected for touch in touches):
-        order.insert(order.index("click"), "binding")
+    order = list(offer.sources)
+    if not {"binding", "click"} <= set(order) or not any(touch.protected for touch in touches):
         return order
-    return list(offer.sources)
+    if order.index("binding") > order.index("click"):
+        order.remove("binding")
+        order.insert(order.index("click"), "binding")
+    return order
 
 
 def _one_a_promoter(candidates: Sequence[Touch], trace: list[Note]) -> tuple[Touch, ...]:
@@ -233,5 +236,6 @@ def _refused(touch: Touch, *, placed_at: datetime, shop_id: int, renewal: bool) 
         (not touch.member(at), "not_a_member"),
         (not touch.invited(at), "not_invited"),
         (touch.suspended(at), "suspended"),
+        (touch.elsewhere and offer.credit == "product", "product_of_another_shop"),
     )
     return next((reason for failed, reason in checks if failed), None)

@@ -29,6 +29,7 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "not_a_member": _("%(touch)s does not count: its promoter was not in the program."),
         "not_invited": _("%(touch)s does not count: the program did not name its promoter."),
         "suspended": _("%(touch)s does not count: its promoter was suspended."),
+        "product_of_another_shop": _("%(touch)s does not count: it led to another shop's product."),
         "other_program": _("%(touch)s lost: another program comes first."),
         "earlier_touch": _("%(touch)s lost: a later touch counts (this one: %(at)s)."),
         "later_touch": _("%(touch)s lost: an earlier touch counts (this one: %(at)s)."),

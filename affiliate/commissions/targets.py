@@ -252,7 +252,7 @@ def _picks(
             pick = _pick(page, asked, worths[index], taken, instant)
             if index not in best or pick.full > best[index].full:
                 best[index] = pick
-    return _with_firsts(best)
+    return _with_firsts(best, worths)
 
 
 def _question(
@@ -269,7 +269,7 @@ def _question(
         currency=order.currency,
         order_amount=amount,
         new_customer=order.customer.new,
-        coupons=frozenset(map(normal_code, order.coupons)),
+        coupons=frozenset(filter(None, map(normal_code, order.coupons))),
         content=normal_word(seller.content),
     )
 
@@ -284,23 +284,26 @@ def _pick(
     answer = book.choose(page, asked) if page.rules else None
     rule = answer.rule if answer else None
     ceiling = page.terms.max_total_ppm
+    room = min(worth.base, share(worth.base, ceiling))
     if rule is None or rule.kind == Kind.PERCENT:
         ppm = rule.rate_ppm if rule else page.terms.default_rate_ppm
-        full = share(worth.base, min(ppm, ceiling))
-        return Pick(rule, ppm, ceiling, full, False, answer, locked)
+        return Pick(rule, ppm, ceiling, min(room, share(worth.base, ppm)), False, answer, locked)
     if rule.kind == Kind.PER_UNIT:
-        full = rule.amount * worth.line.quantity
+        full = min(room, rule.amount * worth.line.quantity)
         return Pick(rule, 0, ceiling, full, False, answer, locked)
-    is_first = rule.version_id not in taken
-    taken.add(rule.version_id)
-    return Pick(rule, 0, ceiling, rule.amount if is_first else 0, is_first, answer, locked)
+    full = 0 if rule.version_id in taken else min(room, rule.amount)
+    if worth.base:
+        taken.add(rule.version_id)
+    return Pick(rule, 0, ceiling, full, False, answer, locked)
 
 
-def _with_firsts(best: dict[int, Pick]) -> dict[int, Pick]:
-    """Which lines are the first of their rule per order, now that each line has its pick."""
+def _with_firsts(best: dict[int, Pick], worths: Sequence[Worth]) -> dict[int, Pick]:
+    """Which lines are the first of their rule per order, now that each line has its pick. What
+    is worth nothing, a gift say, is none.
+    """
     seen: set[int] = set()
     for index, pick in sorted(best.items()):
-        if pick.rule is not None and pick.kind == Kind.PER_ORDER:
+        if pick.rule is not None and pick.kind == Kind.PER_ORDER and worths[index].base:
             best[index] = replace(pick, is_first=pick.rule.version_id not in seen)
             seen.add(pick.rule.version_id)
     return best
@@ -313,6 +316,7 @@ def _is_open(pick: Pick, worths: Sequence[Worth], mine: Mapping[int, Pick]) -> b
     return any(
         other.rule is not None
         and other.rule.version_id == pick.rule.version_id
+        and worths[index].base
         and not worths[index].is_gone
         for index, other in mine.items()
     )

@@ -134,8 +134,7 @@ def _book(town: Town, told: Told) -> None:
             orders.lock(shop.merchant_id, shop.id, [platform.order_key(node) for node in nodes])
             reports = [report for node in nodes for report in platform.read(node)]
             booked += orders.absorb(shop.merchant_id, shop.id, reports)
-    credited = commissions.book(town.merchant_id, booked)
-    risk.look(town.merchant_id, [each for each in booked if each.id in credited], credited)
+    commissions.book(town.merchant_id, booked, look=risk.look)
     commissions.release(town.merchant_id, clock.now())
 
 

@@ -188,8 +188,7 @@ def _book(claim: Claim) -> int:
             _quarantine(event, "sealed", "", str(error))
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
-        credited = commissions.book(claim.merchant_id, stored)
-        risk.look(claim.merchant_id, [each for each in stored if each.id in credited], credited)
+        commissions.book(claim.merchant_id, stored, look=risk.look)
         _tell_open_pages(claim.merchant_id, stored)
     db.session.flush()
     return len(claim.events)

@@ -6,12 +6,13 @@ so the same question always has the same answer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from affiliate.money import share
 
 Product = tuple[int, str]  # shop, and the product's id there
+_TICK = timedelta(microseconds=1)
 
 
 class Scope(StrEnum):
@@ -77,6 +78,7 @@ class Terms:
     default_rate_ppm: int
     max_total_ppm: int
     has_caps: bool = False
+    notice_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,35 @@ class Book:
         """Whether the program ever had a cap per month: then all of its earnings are counted."""
         return any(each.has_caps for each in self.terms)
 
-    def changes(self, since: datetime, until: datetime) -> list[datetime]:
-        """When anything that may lower a rate changed, after `since` and up to `until`."""
-        first = min((each.effective_from for each in self.terms), default=since)
+    def locked(self, at: datetime) -> list[datetime]:
+        """The instants just before each change whose notice still runs at `at`: it is as long as
+        was promised before the change.
+        """
         moments = {each.effective_from for each in self.terms}
         moments |= {each.effective_from for each in self.rules}
-        return sorted(at for at in moments if max(since, first) < at <= until)
+        first = min(each.effective_from for each in self.terms)
+        before = [moment - _TICK for moment in sorted(moments) if first < moment <= at]
+        return [
+            each
+            for each in before
+            if at < each + _TICK + timedelta(days=self.as_of(each).terms.notice_days)
+        ]
+
+
+def standing(versions: Sequence[Rule]) -> list[Rule]:
+    """Versions without those that were stated over before they began: a rule that is ended today
+    does not begin next week. In the order of their instants.
+    """
+    kept = []
+    for version in versions:
+        later = (
+            other
+            for other in versions
+            if other.rule_id == version.rule_id and other.version_id > version.version_id
+        )
+        if not any(other.effective_from <= version.effective_from for other in later):
+            kept.append(version)
+    return sorted(kept, key=lambda each: (each.effective_from, each.version_id))
 
 
 @dataclass(frozen=True, slots=True)

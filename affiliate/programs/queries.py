@@ -87,6 +87,7 @@ def books(programs: Collection[ProgramKey], *, share: bool = False) -> dict[Prog
                     each.default_rate_ppm,
                     each.max_total_ppm,
                     any(cap["per"] != "order" for cap in each.caps),
+                    each.notice_days,
                 )
                 for each in terms[key]
             ],
@@ -136,7 +137,7 @@ def rules_of(programs: Collection[ProgramKey]) -> dict[ProgramKey, list[book.Rul
         product = None if external_id is None else (shop_id, external_id)
         key = (rule.merchant_id, rule.program_id)
         found.setdefault(key, []).append(_version(rule, version, product))
-    return found
+    return {key: book.standing(versions) for key, versions in found.items()}
 
 
 def _version(rule: Rule, version: RuleVersion, product: book.Product | None) -> book.Rule:
@@ -175,7 +176,7 @@ def latest_versions(rules: Collection[tuple[int, int]]) -> dict[tuple[int, int],
     rows = db.session.scalars(
         sa.select(RuleVersion)
         .where(sa.tuple_(RuleVersion.merchant_id, RuleVersion.rule_id).in_(list(rules)))
-        .order_by(RuleVersion.effective_from)
+        .order_by(RuleVersion.id)
     )
     return {(row.merchant_id, row.rule_id): row for row in rows}
 

@@ -29,7 +29,7 @@ class Seen:
     """What is asked of one order."""
 
     seller_is_buyer: bool  # in a program that does not pay for that
-    buyers_above: Collection[int]  # promoters above the seller who are the buyer themselves
+    buyer_is_above: bool  # somebody who earns above the seller is the buyer
     pieces: int
     orders_of_buyer: int  # through the same promoter, in SAME_BUYER_TIME, this one included
 
@@ -38,8 +38,8 @@ def signals(seen: Seen) -> list[Signal]:
     found = []
     if seen.seller_is_buyer:
         found.append(Signal("self_purchase", 100))
-    if seen.buyers_above:
-        found.append(Signal("upline_purchase", 100, {"promoters": sorted(seen.buyers_above)}))
+    if seen.buyer_is_above:
+        found.append(Signal("upline_purchase", 100))
     if seen.pieces >= BULK_PIECES:
         found.append(Signal("bulk_purchase", 100, {"pieces": seen.pieces}))
     if seen.orders_of_buyer >= SAME_BUYER_ORDERS:
@@ -48,8 +48,8 @@ def signals(seen: Seen) -> list[Signal]:
     return found
 
 
-def shared_account(others: Collection[int]) -> Signal:
-    return Signal("shared_payout_account", 100, {"promoters": sorted(others)})
+def shared_account(others: int) -> Signal:
+    return Signal("shared_payout_account", 100, {"others": others})
 
 
 def score(found: Collection[Signal]) -> int:

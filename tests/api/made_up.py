@@ -69,7 +69,7 @@ class House:
         attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
-        risk.flag_shared_account([self.promoter.id])
+        risk.flag_shared_account([self.promoter.id, self.promoter.id + 1])
         an_account(self.promoter)
         self.maker = a_user(Role.FINANCE_MAKER)
         self.checker = with_totp(a_user(Role.FINANCE_CHECKER))

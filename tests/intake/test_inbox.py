@@ -199,10 +199,10 @@ def test_an_error_that_is_kept_quotes_nothing(client, shop, monkeypatch):
 def test_a_poisoned_order_is_put_aside_alone(client, shop, monkeypatch):
     book = commissions.book
 
-    def refuse_one(merchant_id, orders):
+    def refuse_one(merchant_id, orders, **more):
         if any(order.facts.external_id == "poison" for order in orders):
             raise ArithmeticError
-        return book(merchant_id, orders)
+        return book(merchant_id, orders, **more)
 
     for key in ("a", "poison", "b"):
         send(client, shop, an_order(id=key))

@@ -279,10 +279,10 @@ def targets(order: Order, world: World) -> dict[tuple[str, str, int, int], int]:
                 same = [
                     place
                     for place, pick in picks[promoter].items()
-                    if pick[0] is not None and pick[0].version == rule.version
+                    if pick[0] is not None and pick[0].version == rule.version and bases[place]
                 ]
                 alive = any(gones[place] < paids[place] for place in same)
-                is_first = index == min(same)
+                is_first = bool(same) and index == min(same)
                 whole = rule.amount if is_first and alive else 0
                 wanted = largest_remainder(whole, [1] * count)[number]
                 room_of = base
@@ -321,12 +321,14 @@ def _picks(order: Order, world: World, seller: Seller, whose: list[list[int]], b
             rule = rule_for(world, order, line, seller, at)
             if rule is None or rule.kind == "percent":
                 rate = terms.rate if rule is None else rule.rate
-                worth = bases[index] * min(rate, terms.ceiling) // PPM
+                worth = bases[index] * rate // PPM
             elif rule.kind == "per_unit":
                 rate, worth = 0, rule.amount * line.quantity
             else:
                 rate, worth = 0, 0 if rule.version in used else rule.amount
-                used.add(rule.version)
+                if bases[index]:
+                    used.add(rule.version)
+            worth = min(worth, bases[index], bases[index] * terms.ceiling // PPM)
             if index not in best or worth > value[index]:
                 best[index], value[index] = (rule, rate, terms.ceiling), worth
     return best
@@ -436,7 +438,8 @@ def _counts(touch: Touch, placed_at: datetime, renewal: bool) -> bool:
 
 def _winners(touches: list[Touch], terms: Touch) -> list[int]:
     order = list(terms.sources)
-    if any(each.protected for each in touches) and "click" in order:
+    protected = any(each.protected for each in touches) and "click" in order
+    if protected and order.index("click") < order.index("binding"):
         order.remove("binding")
         order.insert(order.index("click"), "binding")
     for source in order:

@@ -110,7 +110,7 @@ BUGS = {
     ),
     "sources are equal": (choosing, "if touch.source == source:", "if touch:"),
     "protection days are forgotten": (
-        choosing, 'if "click" in order and any(', 'if "x" in order and any(',
+        choosing, "not any(touch.protected for touch in touches)", "True",
     ),
     "the first model takes the last": (
         choosing, 'candidates[0 if offer.model == "first" else -1]', "candidates[-1]",

@@ -47,21 +47,26 @@ class Bindings:
 
     merchant_id: int
     bonds: dict[bytes, list[Bond]] = field(default_factory=dict)
+    _of_order: dict[int, set[Bond]] = field(default_factory=dict)
     _added: list[Bond] = field(default_factory=list)
-    _dropped: set[int] = field(default_factory=set)  # orders whose credit moved
+    _dropped: set[int] = field(default_factory=set)  # orders whose credit or customer moved
 
     @classmethod
     def of(cls, merchant_id: int, orders: Sequence[Stored]) -> "Bindings":
         customers = {each for order in orders for each in customers_of(order)}
         found = cls(merchant_id)
-        if customers:
-            rows = db.session.scalars(
-                sa.select(Binding).where(
-                    Binding.merchant_id == merchant_id, Binding.customer.in_(customers)
-                )
+        rows = db.session.scalars(
+            sa.select(Binding).where(
+                Binding.merchant_id == merchant_id,
+                sa.or_(
+                    Binding.customer.in_(customers),
+                    # Also what an order bound when it still named somebody else.
+                    Binding.order_id.in_([order.id for order in orders]),
+                ),
             )
-            for row in rows:
-                found._keep(_bond(row))
+        )
+        for row in rows:
+            found._keep(_bond(row))
         return found
 
     def of_customers(self, order: Stored, at: datetime) -> list[Bond]:
@@ -78,41 +83,33 @@ class Bindings:
         """Tie the buyer of a paid order to its winner, unless somebody else's protection runs."""
         since = order.facts.paid_at
         assert since is not None, "only a paid order binds"
-        customers = customers_of(order)
-        mine = [
-            bond
-            for customer in customers
-            for bond in self.bonds.get(customer, ())
-            if bond.order_id == order.id
-        ]
-        if mine and all(
-            (bond.program_id, bond.promoter_id, bond.since) == (program_id, promoter_id, since)
-            for bond in mine
-        ):
-            return
-        if mine:
+        wanted = {
+            Bond(
+                customer,
+                program_id,
+                promoter_id,
+                order.id,
+                since,
+                since + timedelta(days=terms.binding_days),
+                since + timedelta(days=terms.protection_days),
+            )
+            for customer in customers_of(order)
+            if terms.binding_days
+            and not self._is_protected(order, customer, program_id, since, promoter_id)
+        }
+        if wanted != self._of_order.get(order.id, set()):
             self.release(order)
-        for customer in customers:
-            if terms.binding_days and not self._is_protected(order, customer, program_id, since,
-                                                             promoter_id):  # fmt: skip
-                bond = Bond(
-                    customer,
-                    program_id,
-                    promoter_id,
-                    order.id,
-                    since,
-                    since + timedelta(days=terms.binding_days),
-                    since + timedelta(days=terms.protection_days),
-                )
+            for bond in wanted:
                 self._keep(bond)
-                self._added.append(bond)
+            self._added += sorted(wanted, key=lambda bond: bond.customer)
 
     def release(self, order: Stored) -> None:
         """The order's credit moved or went: what it bound is no longer bound by it."""
-        for bonds in self.bonds.values():
-            if any(bond.order_id == order.id for bond in bonds):
-                bonds[:] = [bond for bond in bonds if bond.order_id != order.id]
-                self._dropped.add(order.id)
+        mine = self._of_order.pop(order.id, set())
+        for bond in mine:
+            self.bonds[bond.customer].remove(bond)
+        if mine:
+            self._dropped.add(order.id)
         self._added = [bond for bond in self._added if bond.order_id != order.id]
 
     def write(self) -> None:
@@ -163,6 +160,7 @@ class Bindings:
 
     def _keep(self, bond: Bond) -> None:
         self.bonds.setdefault(bond.customer, []).append(bond)
+        self._of_order.setdefault(bond.order_id, set()).add(bond)
 
 
 def _bond(row: Any) -> Bond:

@@ -198,10 +198,22 @@ def _keep_what_a_person_decided(credit: Credit, row: Attribution | None) -> None
     """And the terms of the first accrual, as long as the same people are credited."""
     if row is None:
         return
+    credit.barred = row.barred
     if row.barred and credit.program_id is not None:
-        credit.barred, credit.refusal = True, "risk_confirmed"
-    if (row.program_id, row.credited) == (credit.program_id, credit.credited):
+        credit.refusal = "risk_confirmed"
+    if (row.program_id, _who(row.credited)) == (credit.program_id, _who(credit.credited)):
         credit.frozen = row.frozen
+
+
+def _who(credited: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Who is credited with what; by which touch does not concern the terms."""
+    return [
+        (
+            each["products"],
+            [(part["promoter"], part["self"], part["content"]) for part in each["by"]],
+        )
+        for each in credited
+    ]
 
 
 def _placed(order: Stored) -> tuple[float, int]:
@@ -259,9 +271,15 @@ class _Facts:
             *(claims[order.id] for order in orders if order.id in claims),
         ]
         pairs = {(each.program_id, each.promoter_id) for each in about}
-        keys = {(merchant_id, program_id) for program_id, _ in pairs}
         # Orders that are not chosen anew may be paid only now, and bind.
-        keys |= {(merchant_id, row.program_id) for row in known.values() if row.program_id}
+        pairs |= {
+            (row.program_id, part["promoter"])
+            for row in known.values()
+            if row.program_id is not None
+            for each in row.credited
+            for part in each["by"]
+        }
+        keys = {(merchant_id, program_id) for program_id, _ in pairs}
         people_ids = {promoter_id for _, promoter_id in pairs}
         of_keys = programs.by_keys(keys) if keys else {}
         named = [key for key, row in of_keys.items() if row.plan_type != PlanType.PUBLIC]
@@ -317,8 +335,9 @@ def _products(merchant_id: int, found: Iterable[Link]) -> dict[int, tuple[int, s
 
 def _texts(order: Stored) -> list[str]:
     """Every token that came with the order, each once; a field may carry several with dots."""
-    texts = [text for told in order.facts.tokens for text in told.split(".")]
-    return list(dict.fromkeys(texts))[:MOST_TOKENS]
+    texts = dict.fromkeys(text for told in order.facts.tokens for text in told.split("."))
+    # What can be read comes first: junk must not push it out.
+    return sorted(texts, key=lambda text: token.read(text) is None)[:MOST_TOKENS]
 
 
 def _codes(order: Stored) -> list[str]:
@@ -352,7 +371,8 @@ def _credit(order: Stored, facts: _Facts, claim: Claim | None) -> Credit:
     credit.credited = _credited(order, choice, facts)
     credit.refusal = _refusal(order, credit, first, facts)
     if credit.refusal:
-        credit.choice.append((credit.refusal, {}))
+        about = {} if credit.refusal == "test_order" else {"promoter": first.promoter_id}
+        credit.choice.append((credit.refusal, about))
     return credit
 
 
@@ -458,8 +478,7 @@ def _from_link(
 ) -> Touch:
     ref = f"link:{link.code}"
     product = facts.products.get(link.product_id or 0)
-    if product is not None and product[0] != order.shop_id:
-        product = None  # the same goods in another shop are no line of this order
+    is_here = product is not None and product[0] == order.shop_id
     return _touch(
         facts,
         link.program_id,
@@ -470,7 +489,8 @@ def _from_link(
         ref,
         link_id=link.id,
         usable=link.was_open,
-        product=product and product[1],
+        product=product[1] if product and is_here else None,
+        elsewhere=product is not None and not is_here,
         content=link.content,
     )
 

@@ -1,24 +1,24 @@
 """The only code that writes commissions, entries and holds."""
 
 from affiliate.commissions.service.booking import book
-from affiliate.commissions.service.deciding import ConfirmationNeeded, accept_claim, void_order
-from affiliate.commissions.service.holding import (
-    hold_order,
-    hold_payee,
+from affiliate.commissions.service.deciding import (
+    ConfirmationNeeded,
+    accept_claim,
     lift_order,
-    lift_payee,
+    void_order,
 )
+from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
 
 __all__ = [
     "ConfirmationNeeded",
     "accept_claim",
     "book",
-    "hold_order",
-    "hold_payee",
+    "hold_payees",
     "lift_order",
     "lift_payee",
     "move_entries",
+    "place",
     "release",
     "void_order",
 ]

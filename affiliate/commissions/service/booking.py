@@ -3,7 +3,7 @@
 Lock order: the orders' keys (taken by the caller) → commissions → accounts (inside `ledger.post`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,16 +28,25 @@ from affiliate.orders.queries import Stored
 from affiliate.programs import queries as programs
 from affiliate.programs.book import Book
 
+Look = Callable[[int, Sequence[Stored], Mapping[int, Credit]], None]
 
-def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
+
+def book(
+    merchant_id: int,
+    orders: Sequence[Stored],
+    *,
+    look: Look | None = None,
+    was_held: bool = False,
+) -> None:
     """Bring every commission of these orders to its target, all payees in one transaction.
 
-    The caller holds the orders' locks. Calling it again changes nothing. Returns whom each order
-    is credited to.
+    The caller holds the orders' locks. Calling it again changes nothing. `look` sees whom the
+    orders are credited to and may `place` holds; `was_held` says that one was lifted just now.
     """
     orders = [order for order in orders if order.line_ids or order.facts.refunds]
     if not orders:
-        return {}
+        return
+    holding.share(merchant_id)
     known = standing.of_orders(merchant_id, [order.id for order in orders])
     settled = {
         order_id
@@ -62,11 +71,13 @@ def book(merchant_id: int, orders: Sequence[Stored]) -> dict[int, Credit]:
         traces[order.id] = [*traces[order.id], *granted.notes]
         batch.plan(order, credit, frozen.get(order.id), planned[order.id], kept, granted)
     attribution.write(merchant_id, list(credited.values()), traces)
-    batch.write()
+    if look is not None:
+        look(merchant_id, orders, credited)
+    postings = batch.write()
     caps.write()
-    if holding.are_concerned(merchant_id, orders, _payees(planned, known)):
+    if was_held or holding.are_concerned(merchant_id, orders, _payees(planned, known)):
         holding.refresh(merchant_id, [order.id for order in orders])
-    return credited
+    ledger.post(postings)
 
 
 def _books(
@@ -83,7 +94,7 @@ def _targets(
     order: Stored, credit: Credit, frozen: Frozen | None, books: Mapping[int, Book]
 ) -> tuple[list[Target], list[Any]]:
     """What everybody should have of this order now, and how that came about."""
-    if frozen is None or not credit.is_paid:
+    if frozen is None or not credit.is_paid or order.facts.test:
         return [], []
     whose = [
         Credited(
@@ -210,7 +221,8 @@ class _Batch:
             **dict(zip(names, terms, strict=True)),
         }
 
-    def write(self) -> None:
+    def write(self) -> list[Posting]:
+        """Everything but the transfers, which come last: they are returned."""
         if self.dropped:
             db.session.execute(
                 sa.delete(Entry).where(
@@ -228,8 +240,8 @@ class _Batch:
             row | {"commission_id": ids[key] if isinstance(key, tuple) else key}
             for key, row in self.entries
         ]
-        if rows:
-            ledger.post([_posting(row) for row in self._write_entries(rows) if _moves_money(row)])
+        written = self._write_entries(rows) if rows else []
+        return [_posting(row) for row in written if _moves_money(row)]
 
     def _write_commissions(self) -> dict[Key, int]:
         if not self.commissions:

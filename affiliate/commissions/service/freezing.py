@@ -1,7 +1,8 @@
 """What an order's first accrual freezes: terms, groups, uplines and notices as of its payment."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from affiliate import clock
@@ -20,7 +21,6 @@ from affiliate.programs import queries as programs
 from affiliate.programs.book import Book
 from affiliate.programs.models import Terms
 
-_BEFORE = timedelta(microseconds=1)
 At = tuple[int, datetime]  # a promoter as of an instant
 
 
@@ -42,10 +42,48 @@ def freeze(
     }
     if fresh:
         found |= _Freezing(merchant_id, fresh, credited, books).frozen()
-    for order in fresh:
-        if order.facts.paid_at is not None:
+    grown = _add_categories(merchant_id, winning, credited, books, found)
+    for order in winning:
+        is_new = order in fresh or order.id in grown
+        if is_new and order.facts.paid_at is not None:
             credited[order.id].frozen = found[order.id].as_json()
     return found
+
+
+def _add_categories(
+    merchant_id: int,
+    orders: Sequence[Stored],
+    credited: dict[int, Credit],
+    books: Mapping[int, Book],
+    found: dict[int, Frozen],
+) -> set[int]:
+    """Of products whose lines tell none, where a rule asks for categories; kept from then on.
+
+    Returns the orders to which one was added.
+    """
+    grown: set[int] = set()
+    wanted = {
+        order.id: [
+            (order.shop_id, line.product_external_id)
+            for line in order.facts.lines
+            if line.product_external_id
+            and not line.category
+            and line.product_external_id not in found[order.id].categories
+        ]
+        for order in orders
+        if any(rule.category for rule in books[credited[order.id].program_id or 0].rules)
+    }
+    missing = {key for keys in wanted.values() for key in keys}
+    if not missing:
+        return grown
+    known = catalog.categories(merchant_id, missing)
+    for order_id, keys in wanted.items():
+        more = {product: known[shop, product] for shop, product in keys if (shop, product) in known}
+        if more:
+            before = found[order_id]
+            found[order_id] = replace(before, categories={**before.categories, **more})
+            grown.add(order_id)
+    return grown
 
 
 class _Freezing:
@@ -63,7 +101,6 @@ class _Freezing:
         self.at = {order.id: _moment(order, credited[order.id]) for order in orders}
         self.merchant = db.session.get_one(Merchant, merchant_id)
         self.terms = self._terms()
-        self.categories = self._categories()
         self.uplines = self._uplines()
         everybody = {who for order in orders for who in credited[order.id].promoter_ids}
         needs_groups = any(
@@ -95,12 +132,7 @@ class _Freezing:
                 for cap in terms.caps
                 if cap["currency"] == order.facts.currency
             },
-            categories={
-                product: category
-                for (shop_id, product), category in self.categories.items()
-                if shop_id == order.shop_id
-                and any(line.product_external_id == product for line in order.facts.lines)
-            },
+            categories={},
         )
 
     def _seller(self, order: Stored, part: Mapping[str, object]) -> Seller:
@@ -131,19 +163,6 @@ class _Freezing:
             )
             for order in self.orders
         }
-
-    def _categories(self) -> dict[tuple[int, str], str]:
-        """Of products whose lines tell none, where a rule asks for categories."""
-        wanted = {
-            (order.shop_id, line.product_external_id)
-            for order in self.orders
-            if any(
-                rule.category for rule in self.books[self.credited[order.id].program_id or 0].rules
-            )
-            for line in order.facts.lines
-            if line.product_external_id and not line.category
-        }
-        return catalog.categories(self.merchant_id, wanted) if wanted else {}
 
     def _uplines(self) -> dict[tuple[int, int], list[Upline]]:
         """By order and seller: the upline as of the payment, and who of them is active.
@@ -182,13 +201,11 @@ class _Freezing:
 
         A raise is among them too: looking back before it finds the lower rate, which loses.
         """
-        changed: dict[int, list[datetime]] = {}
-        for order in self.orders:
-            program_id = self.credited[order.id].program_id or 0
-            at = self.at[order.id]
-            since = at - timedelta(days=self.terms[order.id].notice_days)
-            if moments := self.books[program_id].changes(since, at):
-                changed[order.id] = moments
+        changed = {
+            order.id: moments
+            for order in self.orders
+            if (moments := self._book(order).locked(self.at[order.id]))
+        }
         if not changed:
             return {}
         everybody = {who for order_id in changed for who in self.credited[order_id].promoter_ids}
@@ -199,14 +216,14 @@ class _Freezing:
             for who in credit.promoter_ids:
                 mine = shared.get((credit.program_id or 0, who), [])
                 found[order_id, who] = [
-                    moment - _BEFORE
+                    moment
                     for moment in moments
-                    if any(
-                        link.created_at < moment and link.was_open(moment - _BEFORE)
-                        for link in mine
-                    )
+                    if any(link.created_at <= moment and link.was_open(moment) for link in mine)
                 ]
         return found
+
+    def _book(self, order: Stored) -> Book:
+        return self.books[self.credited[order.id].program_id or 0]
 
 
 def _moment(order: Stored, credit: Credit) -> datetime:

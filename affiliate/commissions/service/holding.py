@@ -3,9 +3,13 @@
 An order is held while one of its disputes is open (a fact of the order), or while a `Hold` of it or
 of the payee stands. `entries.on_hold` says so for each entry and is always made anew from those
 facts; a payout that has not gone out and owns a held entry is cancelled (settlement does that).
+
+An order's holds change under the order's lock. A payee's holds concern orders that others may be
+booking: who books holds the merchant's lock shared, who holds or lifts a payee holds it alone.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -18,32 +22,45 @@ from affiliate.orders.queries import Stored
 Payee = tuple[str, int]  # kind, id
 
 
-def hold_order(merchant_id: int, order_id: int, reason: str) -> None:
-    """Nothing of this order is paid until the hold is lifted. Asking again changes nothing."""
-    _place(merchant_id, reason, order_id=order_id)
-    _lock(merchant_id, Commission.order_id == order_id)
-    refresh(merchant_id, [order_id])
+def place(merchant_id: int, order_ids: Collection[int], reason: str) -> None:
+    """Nothing of these orders is paid until the hold is lifted. For who has the orders locked and
+    books them afterwards; asking again changes nothing.
+    """
+    _place(merchant_id, reason, [{"order_id": order_id} for order_id in sorted(order_ids)])
 
 
-def hold_payee(merchant_id: int, payee: Payee, reason: str) -> None:
-    """Nothing is paid to this payee by this merchant until the hold is lifted."""
-    _place(merchant_id, reason, payee_kind=payee[0], payee_id=payee[1])
-    _refresh_payee(merchant_id, payee)
+def hold_payees(merchant_id: int, payees: Collection[Payee], reason: str) -> None:
+    """Nothing is paid to them by this merchant until the hold is lifted."""
+    _alone(merchant_id)
+    rows = [{"payee_kind": kind, "payee_id": payee_id} for kind, payee_id in sorted(payees)]
+    _place(merchant_id, reason, rows)
+    _refresh_payees(merchant_id, payees)
 
 
 def lift_order(merchant_id: int, order_id: int) -> None:
+    """The caller has the order locked."""
     _lift(Hold.merchant_id == merchant_id, Hold.order_id == order_id)
-    _lock(merchant_id, Commission.order_id == order_id)
+    _lock_commissions(merchant_id, [order_id])
     refresh(merchant_id, [order_id])
 
 
 def lift_payee(merchant_id: int, payee: Payee) -> None:
+    _alone(merchant_id)
     _lift(Hold.merchant_id == merchant_id, Hold.payee_kind == payee[0], Hold.payee_id == payee[1])
-    _refresh_payee(merchant_id, payee)
+    _refresh_payees(merchant_id, [payee])
+
+
+def share(merchant_id: int) -> None:
+    """While orders are booked no payee's hold comes or goes."""
+    db.session.execute(_SHARED, {"name": f"holds/{merchant_id}"})
+
+
+def _alone(merchant_id: int) -> None:
+    db.session.execute(_EXCLUSIVE, {"name": f"holds/{merchant_id}"})
 
 
 def are_concerned(merchant_id: int, orders: Sequence[Stored], payees: Collection[Payee]) -> bool:
-    """Whether any of these orders or payees is, or was until now, on hold."""
+    """Whether any of these orders or payees is on hold, or an order ever was by a dispute."""
     if any(order.facts.disputes for order in orders):
         return True
     standing = sa.select(Hold.id).where(
@@ -66,31 +83,35 @@ def refresh(merchant_id: int, order_ids: Collection[int]) -> None:
         jobs.ring(jobs.Job.CANCEL_HELD, merchant_id)
 
 
-def _refresh_payee(merchant_id: int, payee: Payee) -> None:
-    mine = (Entry.payee_kind == payee[0], Entry.payee_id == payee[1])
+def _refresh_payees(merchant_id: int, payees: Collection[Payee]) -> None:
+    mine = sa.tuple_(Entry.payee_kind, Entry.payee_id).in_(list(payees))
     order_ids = db.session.scalars(
         sa.select(Entry.order_id)
         .distinct()
-        .where(Entry.merchant_id == merchant_id, *mine, Entry.state.not_in(["estimated", "paid"]))
+        .where(Entry.merchant_id == merchant_id, mine, Entry.state.not_in(["estimated", "paid"]))
     ).all()
-    _lock(merchant_id, Commission.order_id.in_(order_ids))
+    _lock_commissions(merchant_id, order_ids)
     refresh(merchant_id, order_ids)
 
 
-def _lock(merchant_id: int, which: sa.ColumnElement[bool]) -> None:
-    """Commissions come before entries in the lock order, also here."""
+def _lock_commissions(merchant_id: int, order_ids: Collection[int]) -> None:
+    """They come before entries in the lock order, also here."""
     db.session.execute(
         sa.select(Commission.id)
-        .where(Commission.merchant_id == merchant_id, which)
+        .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
         .order_by(Commission.id)
         .with_for_update(key_share=True)
     )
 
 
-def _place(merchant_id: int, reason: str, **subject: str | int) -> None:
+def _place(merchant_id: int, reason: str, subjects: Sequence[dict[str, Any]]) -> None:
     now = clock.now()
-    row = {"merchant_id": merchant_id, "reason": reason, "created_at": now, **subject}
-    db.session.execute(insert(Hold).values(row).on_conflict_do_nothing())
+    rows = [
+        {"merchant_id": merchant_id, "reason": reason, "created_at": now, **each}
+        for each in subjects
+    ]
+    if rows:
+        db.session.execute(insert(Hold).on_conflict_do_nothing(), rows)
 
 
 def _lift(*which: sa.ColumnElement[bool]) -> None:
@@ -98,6 +119,9 @@ def _lift(*which: sa.ColumnElement[bool]) -> None:
         sa.update(Hold).where(*which, Hold.lifted_at.is_(None)).values(lifted_at=clock.now())
     )
 
+
+_SHARED = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+_EXCLUSIVE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 # What is taken back from the available is never held: it is set against what is paid next.
 REFRESH = sa.text("""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.commissions.models import Commission, Entry, State
+from affiliate.commissions.service import holding
 from affiliate.db import db
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
@@ -71,9 +72,14 @@ def move_entries(
 
     `entry_ids` may be a subquery. The transfers of a payout are the payout's own.
     """
-    moved = db.session.execute(
+    moved = db.session.scalars(
         sa.update(Entry)
         .where(Entry.merchant_id == merchant_id, Entry.id.in_(entry_ids), Entry.state == source)
         .values(state=target)
-    )
-    return moved.rowcount  # type: ignore[attr-defined,no-any-return]
+        .returning(Entry.order_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if target == State.AVAILABLE:
+        # A hold may have come or gone while the money was away.
+        holding.refresh(merchant_id, set(moved))
+    return len(moved)

@@ -63,7 +63,9 @@ def decide_claim(claim_id: int, decision: str) -> ResponseReturnValue:
         if decision == "accept":
             confirmed = request.form.get("confirmed") == "1"
             with db.session.begin_nested():
-                commissions.accept_claim(claim, by=by, reason=reason, confirmed=confirmed)
+                commissions.accept_claim(
+                    claim, by=by, reason=reason, confirmed=confirmed, look=risk.look
+                )
             flash(_("The order is credited to who claimed it."), "done")
         else:
             claims.refuse(claim, by=by, reason=reason)
@@ -133,7 +135,7 @@ def _claims(merchant_id: int, found: Sequence[Claim], confirm: int | None) -> li
     shops = {shop.id: shop.name for shop in catalog.shops(merchant_id)}
     rows = []
     for each in found:
-        order = attribution.order_of(each)
+        order = next(iter(attribution.orders_of(each)), None)
         rows.append(
             ClaimRow(
                 each,
@@ -186,7 +188,7 @@ def in_words(signal: dict[str, Any]) -> Any:
                 hours=evidence["hours"],
             )
         case _other:
-            others = len(evidence["promoters"])
+            others = evidence["others"]
             return _n(
                 "%(num)s other promoter is paid to the same account.",
                 "%(num)s other promoters are paid to the same account.",

@@ -113,7 +113,10 @@ def change_rule(
     before = latest_version(rule)
     if before.ended:
         raise RuleEnded(_("This rule has ended; state a new one."))
-    after = replace(_stated(before), **{k: changes[k] for k in STATED_FIELDS if k in changes})
+    stated = _stated(before)
+    if changes.get("kind", before.kind) != before.kind:
+        stated = Stated(priority=stated.priority, conditions=stated.conditions)
+    after = replace(stated, **{k: changes[k] for k in STATED_FIELDS if k in changes})
     _check_stated(program, after)
     since = _since(effective_from, after=before)
     _write(rule, after, since, by=by)
@@ -129,7 +132,9 @@ def end_rule(program: Program, rule: Rule, *, by: int | None = None) -> Rule:
     before = latest_version(rule)
     if before.ended:
         return rule
-    since = max(clock.now(), before.effective_from + _TICK)
+    now = clock.now()
+    # One that is to begin later is over before it began (`book.standing`).
+    since = now if before.effective_from > now else max(now, before.effective_from + _TICK)
     _write(rule, _stated(before), since, by=by, ended=True)
     _tell(program, since)
     return rule
@@ -170,7 +175,7 @@ def latest_version(rule: Rule) -> RuleVersion:
     return db.session.scalars(
         sa.select(RuleVersion)
         .filter_by(merchant_id=rule.merchant_id, rule_id=rule.id)
-        .order_by(RuleVersion.effective_from.desc())
+        .order_by(RuleVersion.id.desc())
         .limit(1)
     ).one()
 
