@@ -30,6 +30,8 @@ class Job(StrEnum):
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
+    SIMULATE = "workers.commissions.simulate"
+    SWEEP_SIMULATIONS = "workers.commissions.sweep"
     BUILD_SETTLEMENT = "workers.settlement.build"
     EXECUTE_SETTLEMENT = "workers.settlement.execute"
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
@@ -47,6 +49,8 @@ QUEUE_OF = {
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",
+    Job.SIMULATE: "slow",
+    Job.SWEEP_SIMULATIONS: "slow",
     Job.BUILD_SETTLEMENT: "money",
     Job.EXECUTE_SETTLEMENT: "money",
     Job.SWEEP_SETTLEMENTS: "money",

@@ -141,7 +141,9 @@ def _run(each: Endpoint, arguments: dict[str, Any]) -> Response:
     if result is None:
         return Response(status=204)
     assert isinstance(result, BaseModel), each.name
-    response = Response(result.model_dump_json(), each.status, mimetype="application/json")
+    response = Response(
+        result.model_dump_json(by_alias=True), each.status, mimetype="application/json"
+    )
     version = getattr(result, "version", None)
     if version is not None:
         response.headers["ETag"] = etag(version)

@@ -107,9 +107,7 @@ class NewProgram(Body):
     policy_reason: Text | None = REASON
 
 
-class ProgramChange(Body):
-    name: Text = ""
-    enrolment: Enrolment = Enrolment.OPEN
+class TermsChange(Body):
     default_rate_ppm: Ppm = 0
     tiers_ppm: Tiers = TIERS
     max_total_ppm: Ppm = 0
@@ -126,6 +124,16 @@ class ProgramChange(Body):
     protection_days: int = PROTECTION
     notice_days: int = NOTICE
     caps: list[Cap] = CAPS
+
+    def changes(self) -> dict[str, Any]:
+        """What was sent, as the service takes it."""
+        given = self.given()
+        return given | {"caps": _caps(self.caps)} if "caps" in given else given
+
+
+class ProgramChange(TermsChange):
+    name: Text = ""
+    enrolment: Enrolment = Enrolment.OPEN
     plan_type: PlanType = PLAN
     risk_threshold: int = RISK
     priority: int = Field(0, ge=-1000, le=1000)
@@ -237,11 +245,9 @@ def change(
     caller.require(Right.RUN_MERCHANT, program_id[0])
     program = queries.program(*program_id, lock=True)
     if_match.check(program.version)
-    changes = body.given()
+    changes = body.changes()
     if "shops" in changes:
         changes["shop_ids"] = _own(program.merchant_id, changes.pop("shops"))
-    if "caps" in changes:
-        changes["caps"] = _caps(changes["caps"])
     waiver = _waiver(caller, changes.pop("policy_reason", None))
     service.change_program(program, changes, waiver=waiver)
     return _shown([program])[0]

@@ -46,7 +46,7 @@ class ConditionsShape(Body):
     coupon: Word | None = Field(None, description="A code that was used; * is any")
 
 
-class NewRule(Body):
+class RuleIn(Body):
     scope: Scope
     promoter: PromoterId | None = None
     group: GroupId | None = None
@@ -57,6 +57,21 @@ class NewRule(Body):
     amount: PositiveMoney | None = Field(None, description="Per unit or per order")
     conditions: ConditionsShape | None = None
     priority: int = Field(0, ge=-1000, le=1000)
+
+    def target(self, merchant_id: int) -> Target:
+        return Target(
+            self.scope,
+            promoter_id=self.promoter,
+            group_id=own(merchant_id, self.group, "/group"),
+            product_id=own(merchant_id, self.product, "/product"),
+            category=self.category,
+        )
+
+    def stated(self) -> Stated:
+        return Stated(**_values(self.given()))
+
+
+class NewRule(RuleIn):
     effective_from: Instant | None = Field(None, description="Now, unless it is to begin later")
 
 
@@ -94,18 +109,10 @@ def create(caller: Caller, program_id: ProgramId, body: NewRule) -> RuleShown:
     """State a rule, from now or a later instant on."""
     caller.require(Right.RUN_MERCHANT, program_id[0])
     program = queries.program(*program_id, lock=True)
-    target = Target(
-        body.scope,
-        promoter_id=body.promoter,
-        group_id=_own(program.merchant_id, body.group, "/group"),
-        product_id=_own(program.merchant_id, body.product, "/product"),
-        category=body.category,
-    )
-    stated = _values(body.given())
     rule = service.add_rule(
         program,
-        target,
-        Stated(**stated),
+        body.target(program.merchant_id),
+        body.stated(),
         effective_from=body.effective_from,
         by=caller.user_id,
     )
@@ -154,7 +161,8 @@ def _rule(program_id: Pair, rule_id: Pair, *, lock: bool = False) -> Rule:
     return queries.rule(*program_id, number, lock=lock)
 
 
-def _own(merchant_id: int, key: Pair | None, pointer: str) -> int | None:
+def own(merchant_id: int, key: Pair | None, pointer: str) -> int | None:
+    """The row's number, if it is one of this merchant's."""
     if key is not None and key[0] != merchant_id:
         raise invalid(pointer, "not_found", "This merchant has no such thing.")
     return key and key[1]

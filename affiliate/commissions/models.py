@@ -147,6 +147,34 @@ class CapCounter(Owned, Model):
     )
 
 
+class Simulation(Owned, Model):
+    """A past period under a draft: worked off chunk by chunk, with what it found so far."""
+
+    __tablename__ = "simulations"
+
+    program_id: Mapped[int]
+    draft: Mapped[Json]  # as it was sent
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="running")
+    cursor: Mapped[int] = mapped_column(default=0)  # the last order that was looked at
+    orders_done: Mapped[int] = mapped_column(default=0)
+    orders_total: Mapped[int]
+    # {"paid": {currency: n}, "would": {…}, "by": {"promoter": {"<key>/<currency>": n}, …}}
+    result: Mapped[Json] = mapped_column(default=dict)
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    worked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        sa.CheckConstraint("state IN ('running', 'done')", name="state"),
+        sa.Index("simulations_running_idx", "worked_at",
+                 postgresql_where=sa.text("state = 'running'")),
+    )  # fmt: skip
+
+
 def _sum_of(*chosen: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(Entry.amount).filter(*chosen), 0).cast(sa.BigInteger)
 

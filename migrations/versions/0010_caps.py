@@ -1,4 +1,4 @@
-"""Caps per order and month: counters, the month of a commission, and what a cap left of it."""
+"""Caps per order and month, and simulations: a past period under draft terms and rules."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,11 +47,49 @@ def upgrade() -> None:
     op.add_column("commissions", sa.Column("month", sa.Date))
     op.add_column("commissions", sa.Column("allowed", sa.BigInteger))
     op.create_index("commissions_month_idx", "commissions", ["merchant_id", "program_id", "month"])
+    op.create_table(
+        "simulations",
+        sa.Column("merchant_id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(), nullable=False),
+        sa.Column("program_id", sa.BigInteger, nullable=False),
+        sa.Column("draft", postgresql.JSONB, nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("cursor", sa.BigInteger, nullable=False),
+        sa.Column("orders_done", sa.BigInteger, nullable=False),
+        sa.Column("orders_total", sa.BigInteger, nullable=False),
+        sa.Column("result", postgresql.JSONB, nullable=False),
+        sa.Column("created_by", sa.BigInteger),
+        sa.Column("worked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True)),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("merchant_id", "id", name=op.f("simulations_pkey")),
+        sa.ForeignKeyConstraint(
+            ["merchant_id"], ["merchants.id"], name=op.f("simulations_merchant_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["merchant_id", "program_id"],
+            ["programs.merchant_id", "programs.id"],
+            name=op.f("simulations_merchant_id_program_id_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("simulations_created_by_fkey")
+        ),
+        sa.CheckConstraint("state IN ('running', 'done')", name=op.f("simulations_state_check")),
+    )
+    op.create_index(
+        "simulations_running_idx",
+        "simulations",
+        ["worked_at"],
+        postgresql_where=sa.text("state = 'running'"),
+    )
     op.execute(FROZEN)
     op.execute(MONTHS)
 
 
 def downgrade() -> None:
+    op.drop_table("simulations")
     op.drop_index("commissions_month_idx", "commissions")
     op.drop_column("commissions", "allowed")
     op.drop_column("commissions", "month")

@@ -2,12 +2,15 @@
 
 import re
 from collections import defaultdict
+from datetime import timedelta
 from random import Random
 
 import schemathesis
 
 from affiliate import clock, ids
 from affiliate.attribution import service as attribution
+from affiliate.commissions import service as commissions
+from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.money import Money
@@ -69,6 +72,7 @@ class House:
         attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
+        commissions.begin(program, Draft(), since=clock.now() - timedelta(1), until=clock.now())
         risk.flag_shared_account([self.promoter.id, self.promoter.id + 1])
         an_account(self.promoter)
         self.maker = a_user(Role.FINANCE_MAKER)

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from affiliate import events, ids
 from affiliate.attribution.models import Claim, Coupon, Sharer
 from affiliate.catalog.models import Product, Shop
-from affiliate.commissions.models import Commission
+from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.ledger.models import Account
@@ -49,7 +49,7 @@ ROWS: dict[str, tuple[str, Any]] = {
     "settlement_id": ("stl", Settlement), "payout_id": ("pay", Payout), "event_id": ("inb", Event),
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
-    "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
+    "claim_id": ("clm", Claim), "case_id": ("rsk", Case), "simulation_id": ("sim", Simulation),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {

@@ -102,7 +102,7 @@ def choose(
             _keep_what_a_person_decided(credit, row)
         else:
             assert row is not None, "what is not fresh is known"
-            credit = _as_credit(row)
+            credit = as_credit(row)
         credits_[order.id] = credit
         _bind(order, credit, facts)
     bindings.write()
@@ -176,7 +176,7 @@ def _accepted(merchant_id: int, order_ids: Collection[int]) -> dict[int, Claim]:
     return {row.order_id or 0: row for row in rows}
 
 
-def _as_credit(row: Attribution) -> Credit:
+def as_credit(row: Attribution) -> Credit:
     return Credit(
         order_id=row.order_id,
         candidates=row.trace["of"],

@@ -9,10 +9,13 @@ from affiliate.commissions.service.deciding import (
 )
 from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
+from affiliate.commissions.service.simulating import Draft, begin, simulate, simulation
 
 __all__ = [
     "ConfirmationNeeded",
+    "Draft",
     "accept_claim",
+    "begin",
     "book",
     "hold_payees",
     "lift_order",
@@ -20,5 +23,7 @@ __all__ = [
     "move_entries",
     "place",
     "release",
+    "simulate",
+    "simulation",
     "void_order",
 ]

@@ -29,23 +29,25 @@ def freeze(
     orders: Sequence[Stored],
     credited: dict[int, Credit],
     books: Mapping[int, Book],
+    *,
+    draft: Terms | None = None,
 ) -> dict[int, Frozen]:
     """What is frozen of each order with a winner, by order; new ones are kept with their credit.
 
     Orders that are not paid yet are estimated by what holds at their creation, and nothing of it
-    is kept.
+    is kept. With a `draft` all are judged by those terms instead of their own.
     """
     winning = [order for order in orders if credited[order.id].program_id is not None]
     fresh = [order for order in winning if credited[order.id].frozen is None]
+    new = {order.id for order in fresh}
     found = {
-        order.id: frozen_of(credited[order.id].frozen) for order in winning if order not in fresh
+        order.id: frozen_of(credited[order.id].frozen) for order in winning if order.id not in new
     }
     if fresh:
-        found |= _Freezing(merchant_id, fresh, credited, books).frozen()
-    grown = _add_categories(merchant_id, winning, credited, books, found)
+        found |= _Freezing(merchant_id, fresh, credited, books, draft).frozen()
+    new |= _add_categories(merchant_id, winning, credited, books, found)
     for order in winning:
-        is_new = order in fresh or order.id in grown
-        if is_new and order.facts.paid_at is not None:
+        if order.id in new and order.facts.paid_at is not None:
             credited[order.id].frozen = found[order.id].as_json()
     return found
 
@@ -95,7 +97,9 @@ class _Freezing:
         orders: Sequence[Stored],
         credited: dict[int, Credit],
         books: Mapping[int, Book],
+        draft: Terms | None = None,
     ) -> None:
+        self.draft = draft
         self.merchant_id, self.orders, self.credited = merchant_id, orders, credited
         self.books = books
         self.at = {order.id: _moment(order, credited[order.id]) for order in orders}
@@ -154,6 +158,8 @@ class _Freezing:
         )
 
     def _terms(self) -> dict[int, Terms]:
+        if self.draft is not None:
+            return {order.id: self.draft for order in self.orders}
         wanted = {(self.merchant_id, self.credited[o.id].program_id or 0) for o in self.orders}
         versions = programs.terms_of(wanted)
         return {

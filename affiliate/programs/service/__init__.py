@@ -28,6 +28,7 @@ from affiliate.programs.service.programs import (
     check_new_shop,
     create_program,
     offer_of,
+    would_offer,
 )
 from affiliate.programs.service.rules import (
     OverlappingVersions,
@@ -39,6 +40,7 @@ from affiliate.programs.service.rules import (
     end_rule,
     latest_version,
     set_product_rate,
+    would_rule,
 )
 
 __all__ = [
@@ -74,4 +76,6 @@ __all__ = [
     "set_product_rate",
     "take_from_group",
     "uninvite",
+    "would_offer",
+    "would_rule",
 ]

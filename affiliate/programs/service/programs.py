@@ -110,6 +110,14 @@ def offer_of(terms: Terms) -> Offer:
     return Offer(**(stated | lists))
 
 
+def would_offer(program: Program, changes: Mapping[str, Any]) -> Offer:
+    """The terms as these changes would make them; refused as `change_program` would."""
+    now = queries.latest_terms(program.merchant_id, program.id)
+    offer = replace(offer_of(now), **{name: _frozen(value) for name, value in changes.items()})
+    _check(program, offer, _recorded(now))
+    return offer
+
+
 def check_new_shop(merchant_id: int, country: str) -> None:
     """Refuse a shop in whose country the merchant's programs pay more levels than allowed.
 

@@ -1,7 +1,7 @@
 """Stating rules: each change is a version that holds from an instant on, never before now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,7 +80,7 @@ def add_rule(
     """A new rule of this program, from now or from a later instant on."""
     target = replace(target, category=normal_word(target.category))
     _check_target(program, target)
-    _check_stated(program, stated)
+    _check_stated(stated, _ceiling(program))
     rule = Rule(
         merchant_id=program.merchant_id,
         program_id=program.id,
@@ -101,6 +101,19 @@ def add_rule(
     return rule
 
 
+def would_rule(program: Program, target: Target, stated: Stated, *, ceiling: int) -> dict[str, Any]:
+    """A rule that is not stated yet, as plain JSON; refused as `add_rule` would."""
+    target = replace(target, category=normal_word(target.category))
+    _check_target(program, target)
+    _check_stated(stated, ceiling)
+    found = asdict(target) | asdict(stated)
+    product_id = found.pop("product_id")
+    if product_id is not None:
+        product = catalog.product(program.merchant_id, product_id)
+        found["product"] = [product.shop_id, product.external_id]
+    return found
+
+
 def change_rule(
     program: Program,
     rule: Rule,
@@ -117,7 +130,7 @@ def change_rule(
     if changes.get("kind", before.kind) != before.kind:
         stated = Stated(priority=stated.priority, conditions=stated.conditions)
     after = replace(stated, **{k: changes[k] for k in STATED_FIELDS if k in changes})
-    _check_stated(program, after)
+    _check_stated(after, _ceiling(program))
     since = _since(effective_from, after=before)
     _write(rule, after, since, by=by)
     if _pays_less(after, before):
@@ -163,7 +176,7 @@ def set_product_rate(
         end_rule(program, rule, by=by)
         return
     before = latest_version(rule)
-    _check_stated(program, Stated(rate_ppm=rate_ppm))
+    _check_stated(Stated(rate_ppm=rate_ppm), _ceiling(program))
     since = _since(None, after=before)
     _write(rule, Stated(rate_ppm=rate_ppm), since, by=by)  # begins again where it had ended
     if not before.ended and rate_ppm < before.rate_ppm:
@@ -266,9 +279,12 @@ def _check_target(program: Program, target: Target) -> None:
         catalog.product(merchant_id, target.product_id)
 
 
-def _check_stated(program: Program, stated: Stated) -> None:
+def _ceiling(program: Program) -> int:
+    return queries.latest_terms(program.merchant_id, program.id).max_total_ppm
+
+
+def _check_stated(stated: Stated, ceiling: int) -> None:
     faults = [*_value_faults(stated), *_condition_faults(stated.conditions or {})]
-    ceiling = queries.latest_terms(program.merchant_id, program.id).max_total_ppm
     if not faults and stated.rate_ppm > ceiling:
         message = _("The rate is above the program's ceiling.")
         faults.append(FieldError("/rate_ppm", "above_cap", message))
