@@ -25,6 +25,7 @@ COMMANDS = {
     "live": "affiliate.cli:live",
     "db": "affiliate.cli:db",
     "demo": "affiliate.demo:demo",
+    "bench": "affiliate.bench.cli:bench",
     "users": "affiliate.people.cli:users",
     "keys": "affiliate.people.cli:keys",
     "ledger": "affiliate.ledger.cli:ledger",

@@ -1,9 +1,10 @@
 """The database edge: base model, keys of tenants, and the one place that commits."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import date, datetime
+from typing import Annotated, Any, cast
 
 import sqlalchemy as sa
 from flask import Flask
@@ -11,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from affiliate import clock
@@ -96,6 +98,67 @@ def table(model: type[Model]) -> sa.Table:
     found = model.__table__
     assert isinstance(found, sa.Table)
     return found
+
+
+def among(column: Any, values: Iterable[Any]) -> sa.ColumnElement[bool]:
+    """`column` is one of these values: one parameter and one text, however many they are."""
+    kind = postgresql.ARRAY(column.type)
+    return cast(
+        sa.ColumnElement[bool], column == sa.any_(sa.bindparam(None, list(values), type_=kind))
+    )
+
+
+def among_keys(
+    merchant_id: Any, column: Any, keys: Iterable[tuple[int, int]]
+) -> sa.ColumnElement[bool]:
+    """The same for rows of several merchants, by merchant and number."""
+    of_merchants: dict[int, list[int]] = {}
+    for merchant, number in keys:
+        of_merchants.setdefault(merchant, []).append(number)
+    each = (
+        sa.and_(merchant_id == merchant, among(column, numbers))
+        for merchant, numbers in of_merchants.items()
+    )
+    return sa.or_(sa.false(), *each)
+
+
+def inserting(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> Insert:
+    """An INSERT of any number of rows with the same columns, by one parameter: to be executed as it
+    is, or with a conflict clause or a RETURNING added.
+
+    A VALUES list of a thousand rows is a new statement of fifteen thousand parameters each time;
+    here the statement is always the same, and PostgreSQL reads the rows from one JSON text.
+    """
+    target = table(model)
+    given = rows[0].keys()
+    fixed = {
+        column.name: default.arg(None) if default.is_callable else default.arg
+        for column in target.columns
+        if (default := cast(Any, column.default)) is not None and column.name not in given
+    }
+    text = json.dumps([{**fixed, **row} for row in rows], default=_plain)
+    source = sa.text(f"json_populate_recordset(NULL::{target.name}, CAST(:rows AS json))")
+    names = [*fixed, *given]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+    chosen = sa.select(*columns).select_from(source.bindparams(rows=text))
+    return postgresql.insert(target).from_select(names, chosen, include_defaults=False)
+
+
+def next_ids(model: type[Model], count: int) -> list[int]:
+    """Ids for rows that are about to be inserted, where each must know its own."""
+    drawn = sa.text(
+        "SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)"
+    )
+    return list(db.session.scalars(drawn, {"name": table(model).name, "count": count}))
+
+
+def _plain(value: object) -> str:
+    """As PostgreSQL reads it in JSON, for the column's own type."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError(f"{type(value).__name__} is nothing a row can hold")
 
 
 AfterCommit = Callable[[], object]

@@ -1,6 +1,7 @@
 """Child processes: they die with their parent, and nobody else's is ever touched."""
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -116,3 +117,13 @@ def _watch(parent: int, dies_by: int, command: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(_watch(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+
+
+def calm_collector() -> None:
+    """For a process that is set up and begins its work: what is loaded by now stays, so the
+    collector need not look at it again, and batches of some hundred thousand objects are no
+    reason to look at everything.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

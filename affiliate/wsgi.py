@@ -14,10 +14,11 @@ def make() -> Flask:
     processes.die_with(os.getppid())
     app = create_app()
     app.extensions["spool"].open()  # before the first click, so that no visitor waits for it
+    processes.calm_collector()
     return app
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, *, target: str = "affiliate.wsgi:make") -> None:
     """Serve until SIGTERM or SIGINT. Exits with 1 when its processes keep dying."""
     from granian.constants import Interfaces
     from granian.log import LogLevels
@@ -25,7 +26,7 @@ def serve(host: str, port: int) -> None:
 
     processes.let_forks_die_with_this()
     Server(
-        "affiliate.wsgi:make",
+        target,
         address=host,
         port=port,
         interface=Interfaces.WSGI,

@@ -31,6 +31,7 @@ class Worker(SimpleWorker):
     """
 
     def work(self, *arguments: Any, **options: Any) -> bool:
+        processes.calm_collector()
         return super().work(*arguments, **options | {"with_scheduler": False})
 
     def perform_job(self, job: RqJob, *arguments: Any) -> bool:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import undefer_group
 
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.db import db
+from affiliate.db import among, db
 
 Key = tuple[int, int]  # merchant, row
 
@@ -36,7 +36,7 @@ def promoters_of(merchant_id: int, order_ids: Collection[int]) -> list[int]:
             .distinct()
             .where(
                 Commission.merchant_id == merchant_id,
-                Commission.order_id.in_(order_ids),
+                among(Commission.order_id, order_ids),
                 Commission.payee_kind == "promoter",
             )
         )

@@ -34,7 +34,7 @@ def load(body: bytes) -> "Node":
         raise Unreadable("not_utf8", "", f"the body is not UTF-8: {error.reason}") from None
     except (ValueError, RecursionError) as error:
         raise Unreadable("not_json", "", f"the body is not JSON: {error}") from None
-    return Node(value, "")
+    return Node(value)
 
 
 def _no_constant(name: str) -> Any:
@@ -44,11 +44,20 @@ def _no_constant(name: str) -> Any:
 class Node:
     """A value in the body and where it stands."""
 
-    __slots__ = ("pointer", "value")
+    __slots__ = ("parent", "step", "value")
 
-    def __init__(self, value: Any, pointer: str) -> None:
+    def __init__(self, value: Any, parent: "Node | None" = None, step: str | int = "") -> None:
         self.value = value
-        self.pointer = pointer
+        self.parent = parent
+        self.step = step
+
+    @property
+    def pointer(self) -> str:
+        """Put together only when it is told: a body has hundreds of values and rarely a fault."""
+        if self.parent is None:
+            return ""
+        step = str(self.step).replace("~", "~0").replace("/", "~1")
+        return f"{self.parent.pointer}/{step}"
 
     def __bool__(self) -> bool:
         """Whether there is something here: missing and null are nothing."""
@@ -58,6 +67,8 @@ class Node:
         return Unreadable(code, self.pointer, message)
 
     def _of(self, *kinds: type) -> Any:
+        if type(self.value) in kinds:
+            return self.value
         if self.value is _MISSING:
             raise self.refuse("missing", "this field is needed")
         wrong_bool = isinstance(self.value, bool) and bool not in kinds
@@ -68,9 +79,7 @@ class Node:
 
     def get(self, name: str) -> "Node":
         """A field of an object; missing fields are nodes without a value."""
-        fields = self._of(dict)
-        step = name.replace("~", "~0").replace("/", "~1")
-        return Node(fields.get(name, _MISSING), f"{self.pointer}/{step}")
+        return Node(self._of(dict).get(name, _MISSING), self, name)
 
     def items(self) -> Iterator["Node"]:
         """The elements of a list; a missing or null list is empty."""
@@ -80,7 +89,7 @@ class Node:
         if len(elements) > MOST_LINES:
             raise self.refuse("too_many", f"more than {MOST_LINES} elements")
         for index, element in enumerate(elements):
-            yield Node(element, f"{self.pointer}/{index}")
+            yield Node(element, self, index)
 
     def text(self) -> str:
         found: str = self._of(str)

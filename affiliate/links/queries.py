@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.catalog.models import Product, Shop
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.links.models import Link
@@ -59,7 +59,7 @@ _FACTS = (
 
 def by_ids(ids: Collection[int]) -> dict[int, Link]:
     """Links of any merchant by the ids in tokens: for attribution, which checks the owner."""
-    found = db.session.scalars(sa.select(Link).where(Link.id.in_(set(ids))))
+    found = db.session.scalars(sa.select(Link).where(among(Link.id, set(ids))))
     return {link.id: link for link in found}
 
 

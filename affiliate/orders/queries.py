@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate.db import db
+from affiliate.db import among, among_keys, db
 from affiliate.orders import facts
 from affiliate.orders.models import Line, Order, Refund, Status
 
@@ -31,7 +31,7 @@ def by_external_ids(
         .where(
             Order.merchant_id == merchant_id,
             Order.shop_id == shop_id,
-            Order.external_id.in_(external_ids),
+            among(Order.external_id, external_ids),
         )
         .execution_options(populate_existing=True)
     ).all()
@@ -41,7 +41,7 @@ def by_external_ids(
 def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:
     rows = db.session.scalars(
         sa.select(Order)
-        .where(Order.merchant_id == merchant_id, Order.id.in_(order_ids))
+        .where(Order.merchant_id == merchant_id, among(Order.id, order_ids))
         .execution_options(populate_existing=True)
     ).all()
     return {stored.id: stored for stored in _with_parts(rows)}
@@ -55,16 +55,16 @@ Key = tuple[int, int]  # merchant, order
 
 
 def lines_of(orders: Collection[Key]) -> dict[Key, list[Line]]:
-    key = sa.tuple_(Line.merchant_id, Line.order_id)
+    of_orders = among_keys(Line.merchant_id, Line.order_id, orders)
     return _grouped(
-        sa.select(Line).where(key.in_(list(orders))).order_by(Line.order_id, Line.position, Line.id)
+        sa.select(Line).where(of_orders).order_by(Line.order_id, Line.position, Line.id)
     )
 
 
 def refunds_of(orders: Collection[Key]) -> dict[Key, list[Refund]]:
-    key = sa.tuple_(Refund.merchant_id, Refund.order_id)
+    of_orders = among_keys(Refund.merchant_id, Refund.order_id, orders)
     by_id = Refund.external_id.collate("C")
-    return _grouped(sa.select(Refund).where(key.in_(list(orders))).order_by(Refund.order_id, by_id))
+    return _grouped(sa.select(Refund).where(of_orders).order_by(Refund.order_id, by_id))
 
 
 def _grouped(statement: Any) -> dict[Key, list[Any]]:

@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from affiliate.db import Model, db, table
+from affiliate.db import Model, db, inserting
 from affiliate.errors import Conflict
 from affiliate.i18n import _
 from affiliate.orders import facts, queries
@@ -113,12 +112,11 @@ def _masked(customer: facts.Customer) -> facts.Customer:
 
 
 def _upsert(model: type[Model], rows: list[dict[str, Any]], key: list[str], *returning: Any) -> Any:
-    """Any number of rows, in pages that stay below PostgreSQL's limit of parameters."""
-    statement = insert(table(model))
+    statement = inserting(model, rows)
     kept = {"merchant_id", "id", "created_at", *key}
     columns = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     statement = statement.on_conflict_do_update(index_elements=["merchant_id", *key], set_=columns)
-    return db.session.execute(statement.returning(*returning), rows)
+    return db.session.execute(statement.returning(*returning))
 
 
 def _write_orders(merchant_id: int, shop_id: int, orders: Sequence[facts.Order]) -> dict[str, int]:

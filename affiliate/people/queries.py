@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from affiliate import clock, ids, security
-from affiliate.db import Model, db
+from affiliate.db import Model, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.people.models import (
@@ -169,7 +169,7 @@ def merchants(merchant_ids: Iterable[int]) -> dict[int, Merchant]:
 
 
 def promoters(promoter_ids: Iterable[int]) -> dict[int, Promoter]:
-    found = db.session.scalars(sa.select(Promoter).where(Promoter.id.in_(set(promoter_ids))))
+    found = db.session.scalars(sa.select(Promoter).where(among(Promoter.id, set(promoter_ids))))
     return {promoter.id: promoter for promoter in found}
 
 
@@ -213,7 +213,7 @@ def suspensions(promoter_ids: Collection[int]) -> Mapping[int, list[Suspension]]
     found: dict[int, list[Suspension]] = defaultdict(list)
     rows = db.session.scalars(
         sa.select(Suspension)
-        .where(Suspension.promoter_id.in_(set(promoter_ids)))
+        .where(among(Suspension.promoter_id, set(promoter_ids)))
         .order_by(Suspension.promoter_id, Suspension.since)
     )
     for row in rows:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.catalog.models import Product
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.programs import book
@@ -54,8 +54,18 @@ def terms_as_of(merchant_id: int, program_ids: Collection[int], at: datetime) ->
 
 
 def memberships(keys: Collection[MemberKey]) -> dict[MemberKey, Membership]:
-    wanted = sa.tuple_(Membership.merchant_id, Membership.program_id, Membership.promoter_id)
-    rows = db.session.scalars(sa.select(Membership).where(wanted.in_(list(set(keys)))))
+    of_programs: dict[ProgramKey, set[int]] = {}
+    for *program, promoter_id in keys:
+        of_programs.setdefault((program[0], program[1]), set()).add(promoter_id)
+    wanted = (
+        sa.and_(
+            Membership.merchant_id == merchant_id,
+            Membership.program_id == program_id,
+            among(Membership.promoter_id, promoter_ids),
+        )
+        for (merchant_id, program_id), promoter_ids in of_programs.items()
+    )
+    rows = db.session.scalars(sa.select(Membership).where(sa.or_(sa.false(), *wanted)))
     return {(row.merchant_id, row.program_id, row.promoter_id): row for row in rows}
 
 

@@ -9,7 +9,7 @@ from affiliate import clock, events
 from affiliate.attribution.models import Binding
 from affiliate.attribution.service import Credit
 from affiliate.commissions import service as commissions
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import Conflict
 from affiliate.events import Happening
 from affiliate.i18n import _
@@ -107,7 +107,7 @@ def _orders_of_buyers(merchant_id: int, order_ids: Collection[int]) -> dict[int,
                 other.since > mine.since - rules.SAME_BUYER_TIME,
             ),
         )
-        .where(mine.merchant_id == merchant_id, mine.order_id.in_(order_ids))
+        .where(mine.merchant_id == merchant_id, among(mine.order_id, order_ids))
         .group_by(mine.order_id)
     )
     return {order_id: count for order_id, count in rows}  # noqa: C416
@@ -121,7 +121,7 @@ def flag_shared_account(promoter_ids: Collection[int]) -> None:
         sa.select(Membership.merchant_id, Membership.promoter_id)
         .distinct()
         .where(
-            Membership.promoter_id.in_(promoter_ids),
+            among(Membership.promoter_id, promoter_ids),
             Membership.state.in_([MembershipState.ACTIVE, MembershipState.ENDED]),
         )
         .order_by(Membership.merchant_id, Membership.promoter_id)

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock, security
 from affiliate.attribution.models import Binding
-from affiliate.db import db, table
+from affiliate.db import among, db, inserting
 from affiliate.orders.queries import Stored
 from affiliate.programs.models import Terms
 
@@ -48,7 +47,7 @@ class Bindings:
     merchant_id: int
     bonds: dict[bytes, list[Bond]] = field(default_factory=dict)
     _of_order: dict[int, set[Bond]] = field(default_factory=dict)
-    _added: list[Bond] = field(default_factory=list)
+    _added: dict[int, list[Bond]] = field(default_factory=dict)  # by order
     _dropped: set[int] = field(default_factory=set)  # orders whose credit or customer moved
 
     @classmethod
@@ -59,9 +58,9 @@ class Bindings:
             sa.select(Binding).where(
                 Binding.merchant_id == merchant_id,
                 sa.or_(
-                    Binding.customer.in_(customers),
+                    among(Binding.customer, customers),
                     # Also what an order bound when it still named somebody else.
-                    Binding.order_id.in_([order.id for order in orders]),
+                    among(Binding.order_id, [order.id for order in orders]),
                 ),
             )
         )
@@ -101,7 +100,7 @@ class Bindings:
             self.release(order)
             for bond in wanted:
                 self._keep(bond)
-            self._added += sorted(wanted, key=lambda bond: bond.customer)
+            self._added[order.id] = sorted(wanted, key=lambda bond: bond.customer)
 
     def release(self, order: Stored) -> None:
         """The order's credit moved or went: what it bound is no longer bound by it."""
@@ -110,7 +109,7 @@ class Bindings:
             self.bonds[bond.customer].remove(bond)
         if mine:
             self._dropped.add(order.id)
-        self._added = [bond for bond in self._added if bond.order_id != order.id]
+        self._added.pop(order.id, None)
 
     def write(self) -> None:
         if self._dropped:
@@ -119,7 +118,7 @@ class Bindings:
                     Binding.merchant_id == self.merchant_id, Binding.order_id.in_(self._dropped)
                 )
             )
-        if self._added:
+        if any(self._added.values()):
             rows = [
                 {
                     "merchant_id": self.merchant_id,
@@ -132,9 +131,10 @@ class Bindings:
                     "protected_until": bond.protected_until,
                     "created_at": clock.now(),
                 }
-                for bond in self._added
+                for added in self._added.values()
+                for bond in added
             ]
-            db.session.execute(insert(table(Binding)).on_conflict_do_nothing(), rows)
+            db.session.execute(inserting(Binding, rows).on_conflict_do_nothing())
 
     def _is_protected(
         self, order: Stored, customer: bytes, program_id: int, at: datetime, promoter_id: int

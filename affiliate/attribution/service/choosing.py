@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import ids
 from affiliate.attribution import rules
@@ -15,7 +14,7 @@ from affiliate.attribution.models import Attribution, Claim, ClaimState, Coupon,
 from affiliate.attribution.rules import Choice, Offer, Span, Touch, When
 from affiliate.attribution.service.binding import Bindings, Bond
 from affiliate.catalog import queries as catalog
-from affiliate.db import db, table
+from affiliate.db import among, db, inserting
 from affiliate.links import queries as links
 from affiliate.links import token
 from affiliate.links.models import Link
@@ -144,22 +143,21 @@ def write(merchant_id: int, credited: Sequence[Credit], traces: dict[int, Any]) 
         }
         for credit in credited
     ]
-    statement = insert(table(Attribution))
+    statement = inserting(Attribution, rows)
     changed = {
         name: statement.excluded[name]
         for name in rows[0]
         if name not in ("merchant_id", "order_id")
     }
     db.session.execute(
-        statement.on_conflict_do_update(index_elements=["merchant_id", "order_id"], set_=changed),
-        rows,
+        statement.on_conflict_do_update(index_elements=["merchant_id", "order_id"], set_=changed)
     )
 
 
 def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, Attribution]:
     rows = db.session.scalars(
         sa.select(Attribution)
-        .where(Attribution.merchant_id == merchant_id, Attribution.order_id.in_(order_ids))
+        .where(Attribution.merchant_id == merchant_id, among(Attribution.order_id, order_ids))
         .execution_options(populate_existing=True)
     )
     return {row.order_id: row for row in rows}
@@ -169,7 +167,7 @@ def _accepted(merchant_id: int, order_ids: Collection[int]) -> dict[int, Claim]:
     rows = db.session.scalars(
         sa.select(Claim).where(
             Claim.merchant_id == merchant_id,
-            Claim.order_id.in_(order_ids),
+            among(Claim.order_id, order_ids),
             Claim.state == ClaimState.ACCEPTED,
         )
     )

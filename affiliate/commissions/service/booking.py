@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from affiliate.attribution import service as attribution
 from affiliate.attribution.service import Credit
@@ -20,7 +19,7 @@ from affiliate.commissions.service.capping import Caps, Granted
 from affiliate.commissions.service.freezing import freeze
 from affiliate.commissions.service.standing import Key, Known, Terms, key_of
 from affiliate.commissions.targets import Credited, Frozen, Target, targets
-from affiliate.db import db, table
+from affiliate.db import db, inserting, next_ids, table
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.orders.models import Status
@@ -248,15 +247,16 @@ class _Batch:
             return {}
         rows = table(Commission)
         key = [rows.c[name] for name in ("line_id", "payee_kind", "payee_id", "role", "via_id")]
-        written = db.session.execute(insert(rows).returning(rows.c.id, *key), self.commissions)
+        written = db.session.execute(
+            inserting(Commission, self.commissions).returning(rows.c.id, *key)
+        )
         return {(row[1], row[2], row[3], row[4], row[5]): row[0] for row in written}
 
     def _write_entries(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        entries = table(Entry)
-        written = db.session.execute(
-            insert(entries).returning(entries.c.id, sort_by_parameter_order=True), rows
-        )
-        return [row | {"id": entry_id} for row, (entry_id,) in zip(rows, written, strict=True)]
+        ids = next_ids(Entry, len(rows))
+        numbered = [row | {"id": entry_id} for row, entry_id in zip(rows, ids, strict=True)]
+        db.session.execute(inserting(Entry, numbered))
+        return numbered
 
 
 def _reason(order: Stored, known: Known, amount: int) -> list[Any]:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock, jobs
 from affiliate.commissions.models import Commission, Entry, Hold, State
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.orders.queries import Stored
 
 Payee = tuple[str, int]  # kind, id
@@ -67,8 +67,8 @@ def are_concerned(merchant_id: int, orders: Sequence[Stored], payees: Collection
         Hold.merchant_id == merchant_id,
         Hold.lifted_at.is_(None),
         sa.or_(
-            Hold.order_id.in_([order.id for order in orders]),
-            Hold.payee_id.in_({payee_id for _, payee_id in payees}),
+            among(Hold.order_id, [order.id for order in orders]),
+            among(Hold.payee_id, {payee_id for _, payee_id in payees}),
         ),
     )
     return db.session.scalar(standing.limit(1)) is not None
@@ -98,7 +98,7 @@ def _lock_commissions(merchant_id: int, order_ids: Collection[int]) -> None:
     """They come before entries in the lock order, also here."""
     db.session.execute(
         sa.select(Commission.id)
-        .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
+        .where(Commission.merchant_id == merchant_id, among(Commission.order_id, order_ids))
         .order_by(Commission.id)
         .with_for_update(key_share=True)
     )

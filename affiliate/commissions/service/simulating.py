@@ -19,7 +19,7 @@ from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.commissions.service.freezing import freeze
 from affiliate.commissions.targets import Credited, Target, targets
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.orders import queries as orders
@@ -212,7 +212,7 @@ def _chunk(program: Program, book: Book, terms: Terms, ids: Sequence[int]) -> Di
     merchant_id = program.merchant_id
     rows = db.session.scalars(
         sa.select(Attribution).where(
-            Attribution.merchant_id == merchant_id, Attribution.order_id.in_(ids)
+            Attribution.merchant_id == merchant_id, among(Attribution.order_id, ids)
         )
     )
     credited = {row.order_id: as_credit(row) for row in rows}

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from affiliate.commissions.models import Commission, Entry, State
 from affiliate.commissions.targets import Target
-from affiliate.db import db, table
+from affiliate.db import among, db, table
 from affiliate.orders.queries import Stored
 
 Key = tuple[int, str, int, str, int]  # line, payee kind, payee, role, via
@@ -66,7 +66,7 @@ def of_orders(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Ke
     by_id: dict[int, Known] = {}
     commissions = db.session.execute(
         sa.select(table(Commission))
-        .where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
+        .where(Commission.merchant_id == merchant_id, among(Commission.order_id, order_ids))
         .order_by(Commission.id)
         .with_for_update(key_share=True)
     )
@@ -85,7 +85,7 @@ def of_orders(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Ke
         found.setdefault(row.order_id, {})[key] = by_id[row.id] = known
     entries = db.session.execute(
         sa.select(Entry.id, Entry.commission_id, Entry.amount, Entry.state, Entry.released_at)
-        .where(Entry.merchant_id == merchant_id, Entry.order_id.in_(order_ids))
+        .where(Entry.merchant_id == merchant_id, among(Entry.order_id, order_ids))
         .order_by(Entry.id)
     )
     for entry in entries:

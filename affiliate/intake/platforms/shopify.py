@@ -198,7 +198,7 @@ def _delivered_at(body: Node) -> datetime | None:
 
 def _customer(body: Node) -> Customer:
     person = body.get("customer")
-    known = person if person else Node({}, person.pointer)
+    known = person if person else Node({}, body, "customer")
     mail = body.get("email").text_or_none() or body.get("contact_email").text_or_none()
     phone = body.get("phone").text_or_none()
     return Customer(

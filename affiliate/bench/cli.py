@@ -1,0 +1,46 @@
+"""`affiliate bench …`"""
+
+import json
+
+import click
+
+from affiliate.bench import intake as of_intake
+from affiliate.bench import scene
+from affiliate.bench.intake import Measured
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine, each figure beside a floor of the same run."""
+
+
+@bench.command()
+@click.option("--orders", type=click.IntRange(1000, 1_000_000), default=10_000, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def intake(*, orders: int, as_json: bool) -> None:
+    """Webhooks accepted, orders booked, a period replayed; on servers of its own."""
+    with scene.opened() as found:
+        measured = of_intake.measure(found, orders, lambda what: click.echo(f"{what} …", err=True))
+    if as_json:
+        click.echo(json.dumps(measured.as_json()))
+        return
+    for line in _lines(measured):
+        click.echo(line)
+
+
+def _lines(found: Measured) -> list[str]:
+    webhooks, bare = found.webhooks, found.bare
+    rows = ", ".join(f"{count:g} {table}" for table, count in found.rows_per_order.items() if count)
+    return [
+        f"webhooks accepted   {webhooks.per_second:8.0f}/s   p50 {webhooks.p50_ms:.0f} ms,"
+        f" p99 {webhooks.p99_ms:.0f} ms, 64 connections",
+        f"  a bare INSERT     {bare.per_second:8.0f}/s   p50 {bare.p50_ms:.0f} ms,"
+        f" p99 {bare.p99_ms:.0f} ms   ratio {webhooks.per_second / bare.per_second:.2f}",
+        *(
+            f"orders booked       {rate:8.0f}/s   {workers} worker{'s' * (workers > 1)}"
+            f"   ratio {rate / found.floor:.2f}"
+            for workers, rate in found.booked.items()
+        ),
+        f"  the same rows     {found.floor:8.0f}/s   one statement per 500 orders: {rows}",
+        f"orders replayed     {found.replayed:8.0f}/s   grew by {found.replay_grew_mb:.0f} MB",
+    ]

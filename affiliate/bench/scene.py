@@ -1,0 +1,149 @@
+"""A system of its own for one run: servers, schema, a merchant's shop, sellers with sponsors."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+
+import flask_migrate
+
+from affiliate import clock, config, create_app, embedded, ids
+from affiliate.catalog import service as catalog
+from affiliate.catalog.models import Shop
+from affiliate.cli import publish
+from affiliate.db import db, unit_of_work, with_migrations
+from affiliate.intake.platforms import shopify
+from affiliate.links import service as links
+from affiliate.links import token
+from affiliate.people import service as people
+from affiliate.programs import service as programs
+from affiliate.programs.models import Program
+from affiliate.programs.rules import Offer
+
+SELLERS = 200  # each below a sponsor of its own, who earns the second tier
+SECRET = "shpss_a-secret-of-the-bench"
+
+
+@dataclass(frozen=True)
+class Scene:
+    shop: Shop
+    program: Program
+    link_ids: list[int]
+
+    @property
+    def hook(self) -> str:
+        return f"/hooks/{ids.encode('shp', self.shop.merchant_id, self.shop.id)}"
+
+
+@contextmanager
+def opened() -> Iterator[Scene]:
+    """Inside it an app context is active, and child processes find the servers by environment."""
+    folder = Path(tempfile.mkdtemp(prefix="tuike-bench-"))
+    (folder / "log").mkdir()
+    before = dict(os.environ)
+    try:
+        with embedded.run(folder) as running:
+            settings = running.settings(
+                config.load(data=folder, database_url=None, redis_url=None, secret_key=None)
+            )
+            publish(settings)
+            os.environ["AFFILIATE_DATA"] = str(folder)
+            os.environ["AFFILIATE_LOG_LEVEL"] = "WARNING"
+            app = create_app(settings)
+            with_migrations(app)
+            with app.app_context():
+                flask_migrate.upgrade()
+                try:
+                    yield _set()
+                finally:
+                    db.session.remove()
+                    db.engine.dispose()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set() -> Scene:
+    with unit_of_work():
+        merchant = people.create_merchant(
+            "Bench", country="BR", currency="BRL", timezone="America/Sao_Paulo"
+        )
+        shop, _ = catalog.create_shop(
+            merchant.id,
+            platform="shopify",
+            domain="bench.example.com",
+            currency="BRL",
+            country="BR",
+            credentials={"webhook_secret": SECRET},
+        )
+        offer = Offer(default_rate_ppm=100_000, tiers_ppm=(30_000,))
+        program = programs.create_program(merchant.id, name="Bench", offer=offer)
+        found = [_seller(program, number) for number in range(SELLERS)]
+    return Scene(shop, program, found)
+
+
+def _seller(program: Program, number: int) -> int:
+    sponsor_id: int | None = None
+    for name in (f"Sponsor {number}", f"Seller {number}"):
+        promoter = people.create_promoter(
+            name,
+            email=f"{name.replace(' ', '')}@example.com".lower(),
+            country="BR",
+            locale="pt-BR",
+            sponsor_id=sponsor_id,
+        )
+        programs.enrol(program, promoter.id, by_merchant=True)
+        sponsor_id = promoter.id
+    url = "https://bench.example.com/"
+    return links.create_link(program, promoter.id, url=url).id
+
+
+def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
+    """One paid order of one line, as Shopify sends and signs it."""
+    now = clock.now().isoformat()
+    link_id = scene.link_ids[number % len(scene.link_ids)]
+    order = {
+        "id": 5_900_000_000_000 + number,
+        "name": f"#{number}",
+        "created_at": now,
+        "updated_at": now,
+        "processed_at": now,
+        "cancelled_at": None,
+        "test": False,
+        "currency": "BRL",
+        "taxes_included": True,
+        "financial_status": "paid",
+        "email": f"buyer{number}@example.com",
+        "customer": {"id": 7_100_000_000_000 + number},
+        "note_attributes": [
+            {"name": "tk", "value": token.make(link_id, clock.now(), token_bytes(8))}
+        ],
+        "total_discounts": "0.00",
+        "total_price": "199.90",
+        "shipping_lines": [],
+        "line_items": [
+            {
+                "id": 10_000_000 + number,
+                "product_id": 77,
+                "title": "Vestido",
+                "quantity": 1,
+                "price": "199.90",
+                "tax_lines": [{"price": "20.00"}],
+                "discount_allocations": [],
+            }
+        ],
+        "refunds": [],
+    }
+    body = json.dumps(order).encode()
+    return body, {
+        "Content-Type": "application/json",
+        "X-Shopify-Topic": "orders/paid",
+        "X-Shopify-Webhook-Id": f"bench-{number}",
+        "X-Shopify-Hmac-Sha256": shopify.sign(SECRET, body),
+    }
