@@ -47,12 +47,11 @@ def copied(merchant_id: int) -> tuple[float, dict[str, int]]:
     statement = sa.text(f"WITH {inserts} SELECT {counts}")
     sums = [0] * len(OF_ORDERS)
     began = time.perf_counter()
-    with db.engine.connect() as connection:
-        for first in range(0, len(ids), BATCH):
-            batch = {"merchant": merchant_id, "ids": ids[first : first + BATCH]}
+    for first in range(0, len(ids), BATCH):
+        batch = {"merchant": merchant_id, "ids": ids[first : first + BATCH]}
+        with db.engine.begin() as connection:
             row = connection.execute(statement, batch).one()
-            connection.commit()
-            sums = [sum(pair) for pair in zip(sums, row, strict=True)]
+        sums = [sum(pair) for pair in zip(sums, row, strict=True)]
     seconds = time.perf_counter() - began
     return seconds, dict(zip(OF_ORDERS, sums, strict=True))
 

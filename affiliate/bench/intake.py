@@ -50,8 +50,8 @@ class Measured:
 
 def measure(scene: Scene, orders: int, say: Callable[[str], None]) -> Measured:
     """`orders` webhooks over HTTP, booked by one worker (half of them) and by two."""
-    db.session.execute(sa.text(floor.BODIES))
-    db.session.commit()
+    with unit_of_work():
+        db.session.execute(sa.text(floor.BODIES))
     bodies = [webhook(scene, number) for number in range(orders + WARM_UP)]
     bare_requests = [request("/", body, headers) for body, headers in bodies[WARM_UP:]]
     say("the bare endpoint")
@@ -64,8 +64,8 @@ def measure(scene: Scene, orders: int, say: Callable[[str], None]) -> Measured:
     with _serving([sys.executable, "-m", "affiliate", "serve", "--port"]) as port:
         knock(port, requests[:WARM_UP])
         _drained(scene, 1)
-        db.session.execute(sa.text("ANALYZE"))  # as autovacuum does within a minute
-        db.session.commit()
+        with unit_of_work():
+            db.session.execute(sa.text("ANALYZE"))  # as autovacuum does within a minute
         half = (orders + WARM_UP) // 2
         first = knock(port, requests[WARM_UP:half])
         say("orders, one worker")

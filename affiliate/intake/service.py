@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers
 
 from affiliate import clock, jobs, security
 from affiliate.catalog.models import Shop
+from affiliate.catalog.queries import Door
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import among, db, unit_of_work
@@ -50,7 +51,7 @@ KEEP = sa.text(
 )
 
 
-def keep(shop: Shop, headers: Headers, body: bytes) -> bool:
+def keep(shop: Shop | Door, headers: Headers, body: bytes) -> bool:
     """Store a webhook once and ring for a worker. False when we had it already.
 
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts

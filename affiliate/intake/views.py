@@ -5,9 +5,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from affiliate import ids
+from affiliate.catalog import queries
 from affiliate.catalog import service as catalog
-from affiliate.catalog.models import Shop
-from affiliate.db import db
+from affiliate.catalog.queries import Door
 from affiliate.errors import NotFound
 from affiliate.intake import service
 from affiliate.intake.platforms import PLATFORMS
@@ -32,11 +32,10 @@ def too_large(_: RequestEntityTooLarge) -> ResponseReturnValue:
     return {"error": "too_large"}, 413
 
 
-def _shop(connection: str) -> Shop | None:
+def _shop(connection: str) -> Door | None:
     """The connection in the URL decides whose secret counts, never a header."""
     try:
         merchant_id, shop_id = ids.decode_pair("shp", connection)
     except NotFound:
         return None
-    shop = db.session.get(Shop, (merchant_id, shop_id))
-    return shop if shop and shop.disconnected_at is None else None
+    return queries.door(merchant_id, shop_id)

@@ -14,6 +14,7 @@ from affiliate import clock, money, security
 from affiliate.catalog import rules
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, connection
+from affiliate.catalog.queries import Door
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
 from affiliate.i18n import _
@@ -95,7 +96,7 @@ def change_shop(
     return made
 
 
-def webhook_secrets(shop: Shop) -> list[str]:
+def webhook_secrets(shop: Shop | Door) -> list[str]:
     """The secrets a webhook of this shop may be signed with now, newest first."""
     now = clock.now()
     return [
@@ -187,7 +188,7 @@ def _sealed(credentials: Mapping[str, Any]) -> bytes:
     return security.seal(json.dumps(credentials).encode(), place=PLACE)
 
 
-def _unsealed(shop: Shop) -> dict[str, Any]:
+def _unsealed(shop: Shop | Door) -> dict[str, Any]:
     clear: dict[str, Any] = json.loads(security.unseal(shop.credentials, place=PLACE))
     return clear
 
