@@ -4,7 +4,7 @@ A tenant's row shows both of its keys, merchant and row, in one id, so an id alo
 tenant. Hashids hide the counting; they are no protection, so every look-up checks the owner.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 from flask import current_app
 from hashids import Hashids
@@ -20,9 +20,18 @@ PREFIXES = {
 }  # fmt: skip
 
 
+LONGEST = 64  # two numbers of 63 bits take 30 characters
+
+
 @cache
 def _hashids(salt: str) -> Hashids:
     return Hashids(salt=salt, min_length=8)
+
+
+@lru_cache(maxsize=4096)
+def _decoded(salt: str, text: str) -> tuple[int, ...]:
+    keys: tuple[int, ...] = _hashids(salt).decode(text)
+    return keys
 
 
 def encode(prefix: str, *keys: int) -> str:
@@ -34,8 +43,8 @@ def encode(prefix: str, *keys: int) -> str:
 def decode(prefix: str, text: str) -> tuple[int, ...]:
     """The keys behind a public id; NotFound for anything we did not make."""
     head, _, tail = text.partition("_")
-    hashids = _hashids(current_app.config["ID_SALT"])
-    keys: tuple[int, ...] = hashids.decode(tail) if head == prefix else ()
+    is_ours = head == prefix and len(tail) <= LONGEST
+    keys = _decoded(current_app.config["ID_SALT"], tail) if is_ours else ()
     if len(keys) != PREFIXES[prefix] or any(key >= 1 << 63 for key in keys):
         raise NotFound(f"There is no {prefix}_… with this id.")
     return tuple(keys)
