@@ -24,7 +24,7 @@ CONNECTIONS = {
         required=frozenset(),
         optional=frozenset({"webhook_secret"}),
         makes_secret=True,
-        carries=("token", "coupon"),
+        carries=("token", "coupon", "sharer"),
     ),
 }
 

@@ -95,7 +95,7 @@ def test_a_shop_is_connected_and_told_where_to_send(as_ana, ana):
     shop = answer.json
     assert shop["domain"] == "ana.example.com"
     assert shop["hook_url"] == f"http://127.0.0.1:8765/hooks/{shop['id']}"
-    assert shop["carries"] == ["token", "coupon"]
+    assert shop["carries"] == ["token", "coupon", "sharer"]
     secret = shop["made_credentials"]["webhook_secret"]
     assert service.webhook_secrets(queries.shop(*ids.decode_pair("shp", shop["id"]))) == [secret]
     assert answer.headers["Location"] == f"/api/v1/shops/{shop['id']}"

@@ -1,10 +1,13 @@
 """The simulator asks the engine: what it says of an order is what the order pays."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
+from flask import current_app
 
 from affiliate import clock as time
 from affiliate import ids
@@ -318,6 +321,36 @@ def test_a_replay_goes_on_where_it_was_killed(client, town, clock, monkeypatch):
     assert simulating.quiet() == []
     with unit_of_work():
         assert simulating.work_on(*key) is False, "once done it stays so"
+
+
+def test_two_workers_at_one_replay_count_each_order_once(client, committed, monkeypatch):
+    town = Town()
+    for number in range(6):
+        sells(client, town, number)
+    monkeypatch.setattr(simulating, "CHUNK", 1)
+    with unit_of_work():
+        begun = service.begin(
+            town.program, Draft(), since=time.now() - timedelta(days=1),
+            until=time.now() + timedelta(minutes=1),
+        )  # fmt: skip
+        key = (begun.merchant_id, begun.id)
+    app, together = current_app._get_current_object(), Barrier(3)
+
+    def work(_):
+        together.wait()
+        with app.app_context():
+            more = True
+            while more:
+                with unit_of_work():
+                    more = simulating.work_on(*key)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+
+    done = db.session.get_one(Simulation, key, populate_existing=True)
+    assert (done.state, done.orders_done, done.orders_total) == ("done", 6, 6)
+    assert done.result["paid"] == {"BRL": sum(earned().values())}
+    assert done.result["would"] == done.result["paid"]
 
 
 def test_a_replay_over_the_api(client, town, ask, clock):

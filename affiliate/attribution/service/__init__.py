@@ -1,6 +1,6 @@
 """Choosing whom an order is credited to, and what can earn credit: coupons, sharers, claims."""
 
-from affiliate.attribution.service.choosing import Credit, bar, choose, write
+from affiliate.attribution.service.choosing import Credit, bar, choose, known, write
 from affiliate.attribution.service.claims import (
     AlreadyClaimed,
     ClaimDecided,
@@ -33,6 +33,7 @@ __all__ = [
     "claim",
     "end_coupon",
     "end_sharer",
+    "known",
     "refuse",
     "write",
 ]

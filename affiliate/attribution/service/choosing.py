@@ -101,7 +101,7 @@ def choose(
             _keep_what_a_person_decided(credit, row)
         else:
             assert row is not None, "what is not fresh is known"
-            credit = as_credit(row)
+            credit = _as_credit(row)
         credits_[order.id] = credit
         _bind(order, credit, facts)
     bindings.write()
@@ -154,6 +154,11 @@ def write(merchant_id: int, credited: Sequence[Credit], traces: dict[int, Any]) 
     )
 
 
+def known(merchant_id: int, order_ids: Collection[int]) -> dict[int, Credit]:
+    """Whom these orders are credited to, as it was stored last."""
+    return {key: _as_credit(row) for key, row in _known(merchant_id, order_ids).items()}
+
+
 def _known(merchant_id: int, order_ids: Collection[int]) -> dict[int, Attribution]:
     rows = db.session.scalars(
         sa.select(Attribution)
@@ -174,7 +179,7 @@ def _accepted(merchant_id: int, order_ids: Collection[int]) -> dict[int, Claim]:
     return {row.order_id or 0: row for row in rows}
 
 
-def as_credit(row: Attribution) -> Credit:
+def _as_credit(row: Attribution) -> Credit:
     return Credit(
         order_id=row.order_id,
         candidates=row.trace["of"],

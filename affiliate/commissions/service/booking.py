@@ -59,7 +59,7 @@ def book(
     traces: dict[int, Any] = {}
     planned: dict[int, list[Target]] = {}
     for order in orders:
-        planned[order.id], traces[order.id] = _targets(
+        planned[order.id], traces[order.id] = targets_of(
             order, credited[order.id], frozen.get(order.id), books
         )
     caps = Caps(merchant_id, {each for each, book_of in books.items() if book_of.has_caps})
@@ -89,7 +89,7 @@ def _books(
     return {program_id: book_of for (_, program_id), book_of in found.items()}
 
 
-def _targets(
+def targets_of(
     order: Stored, credit: Credit, frozen: Frozen | None, books: Mapping[int, Book]
 ) -> tuple[list[Target], list[Any]]:
     """What everybody should have of this order now, and how that came about."""

@@ -4,7 +4,7 @@ Both ask the engine itself (`freeze` and `targets`); nothing here computes money
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from affiliate import clock, jobs
+from affiliate.attribution import service as attribution
 from affiliate.attribution.models import Attribution
 from affiliate.attribution.service import Credit
-from affiliate.attribution.service.choosing import as_credit
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
+from affiliate.commissions.service.booking import targets_of
 from affiliate.commissions.service.freezing import freeze
-from affiliate.commissions.targets import Credited, Target, targets
-from affiliate.db import among, db
+from affiliate.commissions.targets import Target
+from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.orders import queries as orders
@@ -62,7 +63,7 @@ def simulate(
     stored = Stored(0, merchant_id, shop.id, order, {})
     book, terms = _draft(program, draft) if draft else (_book(program), None)
     frozen = freeze(merchant_id, [stored], {0: credit}, {program.id: book}, draft=terms)[0]
-    return targets(order, [Credited(None, (promoter_id,))], frozen, book, shop_id=shop.id)
+    return targets_of(stored, credit, frozen, {program.id: book})
 
 
 def begin(
@@ -100,20 +101,19 @@ def work_on(merchant_id: int, simulation_id: int) -> bool:
     if found.state == "done":
         return False
     program = programs.program(merchant_id, found.program_id)
-    steps = replay(
-        program,
-        Draft(**found.draft),
-        since=found.since,
-        until=found.until,
-        after=found.cursor,
-    )
-    step = next(steps, None)
+    ids = db.session.scalars(
+        _period(program, found.since, found.until)
+        .where(Attribution.order_id > found.cursor)
+        .order_by(Attribution.order_id)
+        .limit(CHUNK)
+    ).all()
     found.worked_at = clock.now()
-    if step is None:
+    if not ids:
         found.state, found.ended_at = "done", clock.now()
         return False
-    found.cursor, difference = step
-    found.orders_done += difference.orders
+    difference = _replay(program, Draft(**found.draft), ids)
+    found.cursor = ids[-1]
+    found.orders_done += len(ids)
     found.result = difference.added_to(found.result)
     return True
 
@@ -157,7 +157,6 @@ def _period(program: Program, since: datetime, until: datetime) -> sa.Select[int
 class Difference:
     """What would be more or less in minor units, by currency: in all, and by what it is about."""
 
-    orders: int = 0
     paid: Counter[str] = field(default_factory=Counter)  # what was booked
     would: Counter[str] = field(default_factory=Counter)  # what the draft says
     by: dict[str, Counter[str]] = field(default_factory=dict)  # promoter, product, role
@@ -186,53 +185,18 @@ def _plus(sums: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return dict(found)
 
 
-def replay(
-    program: Program, draft: Draft, *, since: datetime, until: datetime, after: int = 0
-) -> Iterator[tuple[int, Difference]]:
-    """The paid orders of a period under a draft, chunk by chunk: the last order's id, and the
-    chunk's difference. Months' caps and late claims are left as they were.
-    """
+def _replay(program: Program, draft: Draft, ids: Sequence[int]) -> Difference:
+    """These orders under a draft, by those they are credited to; months' caps stay aside."""
     book, terms = _draft(program, draft)
-    while True:
-        ids = list(
-            db.session.scalars(
-                _period(program, since, until)
-                .where(Attribution.order_id > after)
-                .order_by(Attribution.order_id)
-                .limit(CHUNK)
-            )
-        )
-        if not ids:
-            return
-        after = ids[-1]
-        yield after, _chunk(program, book, terms, ids)
-
-
-def _chunk(program: Program, book: Book, terms: Terms, ids: Sequence[int]) -> Difference:
-    merchant_id = program.merchant_id
-    rows = db.session.scalars(
-        sa.select(Attribution).where(
-            Attribution.merchant_id == merchant_id, among(Attribution.order_id, ids)
-        )
-    )
-    credited = {row.order_id: as_credit(row) for row in rows}
+    merchant_id, books = program.merchant_id, {program.id: book}
+    credited = attribution.known(merchant_id, ids)
     stored = list(orders.by_ids(merchant_id, ids).values())
     for credit in credited.values():
         credit.frozen = None
-    frozen = freeze(merchant_id, stored, credited, {program.id: book}, draft=terms)
-    found = Difference(orders=len(stored))
+    frozen = freeze(merchant_id, stored, credited, books, draft=terms)
+    found = Difference()
     for order in stored:
-        credit = credited[order.id]
-        if not credit.is_paid or order.facts.test:
-            continue
-        whose = [
-            Credited(
-                None if each["products"] is None else frozenset(each["products"]),
-                tuple(part["promoter"] for part in each["by"]),
-            )
-            for each in credit.credited
-        ]
-        would, _ = targets(order.facts, whose, frozen[order.id], book, shop_id=order.shop_id)
+        would, _notes = targets_of(order, credited[order.id], frozen.get(order.id), books)
         products = {line.external_id: line.product_external_id for line in order.facts.lines}
         for target in would:
             if target.share.payee_kind != "platform":

@@ -12,8 +12,6 @@ from affiliate.orders.facts import Order, RefundNotice
 class Platform(Protocol):
     """What intake asks of a platform. Bodies arrive as the raw bytes that were signed."""
 
-    CARRIES: tuple[str, ...]
-
     def signed(self, secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
         """Whether one of the secrets signed this body; compared in constant time."""
 

@@ -19,7 +19,6 @@ from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
 from affiliate.orders.models import Status
 
-CARRIES: tuple[str, ...] = ("token", "coupon")
 # financial_status, REST Admin API 2026-07. Only these have been paid in full at some time.
 PAID = {"paid", "partially_refunded", "refunded"}
 UNPAID = {"pending", "authorized", "partially_paid", "voided", "expired"}

@@ -7,8 +7,9 @@ Signature: https://github.com/standard-webhooks/standard-webhooks, checked again
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from werkzeug.datastructures import Headers
 
@@ -27,12 +28,12 @@ from affiliate.orders.facts import (
 )
 from affiliate.orders.models import Status
 
-CARRIES: tuple[str, ...] = ("token", "coupon")
 TOLERANCE_SECONDS = 300
 STATUSES = {status.value: status for status in Status if status is not Status.STUB}
 KINDS = {"product", "gift_card", "tip", "fee"}
 REFUND_STATUSES = {"pending", "succeeded", "failed"}
 DISPUTE_STATUSES = {"open", "won", "lost"}
+Told = TypeVar("Told", Refund, Dispute)
 
 
 def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> str:
@@ -188,14 +189,21 @@ def _line(node: Node, currency: str) -> Line:
     )
 
 
-def _refunds(nodes: Node, currency: str) -> tuple[Refund, ...]:
-    refunds: dict[str, Refund] = {}
+def _distinct(
+    nodes: Node, currency: str, read: Callable[[Node, str], Told], name: str
+) -> tuple[Told, ...]:
+    """All of a list, if no two have one id."""
+    found: dict[str, Told] = {}
     for node in nodes.items():
-        refund = _refund(node, currency)
-        if refund.external_id in refunds:
-            raise node.get("id").refuse("duplicate_refund", "two refunds have this id")
-        refunds[refund.external_id] = refund
-    return tuple(refunds.values())
+        told = read(node, currency)
+        if told.external_id in found:
+            raise node.get("id").refuse(f"duplicate_{name}", f"two {name}s have this id")
+        found[told.external_id] = told
+    return tuple(found.values())
+
+
+def _refunds(nodes: Node, currency: str) -> tuple[Refund, ...]:
+    return _distinct(nodes, currency, _refund, "refund")
 
 
 def _refund(node: Node, currency: str) -> Refund:
@@ -223,13 +231,7 @@ def _refund_line(node: Node, currency: str) -> RefundLine:
 
 
 def _disputes(nodes: Node, currency: str) -> tuple[Dispute, ...]:
-    disputes: dict[str, Dispute] = {}
-    for node in nodes.items():
-        dispute = _dispute(node, currency)
-        if dispute.external_id in disputes:
-            raise node.get("id").refuse("duplicate_dispute", "two disputes have this id")
-        disputes[dispute.external_id] = dispute
-    return tuple(disputes.values())
+    return _distinct(nodes, currency, _dispute, "dispute")
 
 
 def _dispute(node: Node, currency: str) -> Dispute:
