@@ -4,7 +4,7 @@ import pytest
 
 from affiliate import demo
 from affiliate.people import queries as people
-from tests.browser.conftest import barriers
+from tests.browser.conftest import DESK, PHONE, barriers
 from tests.browser.screens import PAGES
 
 pytestmark = pytest.mark.browser
@@ -37,3 +37,33 @@ def test_axe_finds_nothing_and_pages_read_without_scripts(visit):
 
 def first_words(text):
     return text.split()[:8]
+
+
+# Children of one element whose boxes lie on each other by more than a hair's breadth.
+OVERLAPS = """() => [...document.querySelectorAll("main li, main .row-actions, main .sheet")]
+  .flatMap(parent => {
+    const boxes = [...parent.children].map(each => [each, each.getBoundingClientRect()])
+      .filter(([each, box]) => box.width && getComputedStyle(each).position === "static");
+    return boxes.flatMap(([one, a], index) => boxes.slice(index + 1)
+      .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)
+      .map(([other]) => one.className + " × " + other.className));
+  })"""
+# Words so narrow that a word or two stand on a line.
+CRUSHED = """() => [...document.querySelectorAll("main .lines .words")]
+  .filter(each => each.clientWidth < 110).map(each => each.innerText.slice(0, 40))"""
+
+
+def test_pages_of_the_desk_can_be_read_on_a_phone(visit):
+    demo.load()
+    found = {}
+
+    for name, (path, size, who) in PAGES.items():
+        if size != DESK or name == "components":
+            continue
+        page = visit(f"{path}?lang=pt-BR", size=PHONE, lang="pt-BR", as_=person(who))
+        page.wait_for_load_state("networkidle")
+        found[name] = [*page.evaluate(OVERLAPS), *page.evaluate(CRUSHED)]
+        visit.leave(page)  # and that it is not too wide
+
+    assert {name: each for name, each in found.items() if each} == {}
