@@ -30,6 +30,7 @@ class Job(StrEnum):
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
+    CLOSE_MONTHS = "workers.commissions.close_months"
     SIMULATE = "workers.commissions.simulate"
     SWEEP_SIMULATIONS = "workers.commissions.sweep"
     BUILD_SETTLEMENT = "workers.settlement.build"
@@ -49,6 +50,7 @@ QUEUE_OF = {
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",
+    Job.CLOSE_MONTHS: "slow",
     Job.SIMULATE: "slow",
     Job.SWEEP_SIMULATIONS: "slow",
     Job.BUILD_SETTLEMENT: "money",

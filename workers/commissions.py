@@ -1,4 +1,4 @@
-"""Release of commissions whose hold is over, and replays of past periods."""
+"""Release of commissions whose hold is over, closed months, and replays of past periods."""
 
 import time
 
@@ -29,6 +29,16 @@ def release() -> None:
 def _release_some(merchant_id: int) -> int:
     with unit_of_work():
         return service.release(merchant_id, clock.now())
+
+
+def close_months() -> None:
+    """For every merchant that asks for grades or volumes, each a unit of work of its own."""
+    with context.application().app_context():
+        with unit_of_work():
+            merchants = db.session.scalars(sa.select(Merchant.id).order_by(Merchant.id)).all()
+        for merchant_id in merchants:
+            with unit_of_work():
+                service.close_due(db.session.get_one(Merchant, merchant_id))
 
 
 def simulate(merchant_id: int, simulation_id: int) -> None:

@@ -1,6 +1,7 @@
 """Merchants: who sells and pays."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -32,6 +33,10 @@ from affiliate.people.rules import Caller, Right
 OPERATORS_ONLY = ("credit_limit", "platform_fee_ppm")
 
 
+Period = Literal["month", "quarter"]
+Demotion = Literal["none", "one", "full"]
+
+
 class NewMerchant(Body):
     name: Text
     country: Country
@@ -43,6 +48,8 @@ class NewMerchant(Body):
         default=0, ge=0, le=LARGEST, description="Minor units of any currency"
     )
     platform_fee_ppm: Ppm = 0
+    grade_period: Period = Field("month", description="After which grades are looked at again")
+    grade_demotion: Demotion = Field("one", description="How many steps a period may take one down")
 
 
 class MerchantChange(Body):
@@ -52,6 +59,8 @@ class MerchantChange(Body):
     credit_limit: MoneyIn | None = None
     minimum_payout: int = Field(default=0, ge=0, le=LARGEST)
     platform_fee_ppm: Ppm = 0
+    grade_period: Period = "month"
+    grade_demotion: Demotion = "one"
 
 
 class MerchantShown(Resource):
@@ -64,6 +73,8 @@ class MerchantShown(Resource):
     credit_limit: Money | None
     minimum_payout: int
     platform_fee_ppm: int
+    grade_period: str
+    grade_demotion: str
     created_at: Instant
     version: int
 
@@ -135,6 +146,8 @@ def show(merchant: Merchant) -> MerchantShown:
         credit_limit=None if limit is None else Money.of(limit, merchant.currency),
         minimum_payout=merchant.minimum_payout,
         platform_fee_ppm=merchant.platform_fee_ppm,
+        grade_period=merchant.grade_period,
+        grade_demotion=merchant.grade_demotion,
         created_at=merchant.created_at,
         version=merchant.version,
     )

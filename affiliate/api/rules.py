@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import Field, StringConstraints
 
+from affiliate import ids
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (
     Body,
+    Currency,
+    GradeId,
     GroupId,
     Instant,
     ListQuery,
@@ -28,6 +31,7 @@ from affiliate.api.shapes import (
     Text,
 )
 from affiliate.errors import invalid
+from affiliate.money import LARGEST
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries, service
 from affiliate.programs.book import Kind, Scope
@@ -37,6 +41,14 @@ from affiliate.programs.service import Stated, Target
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
+class BandShape(Body):
+    measure: Literal["orders", "sales", "team_orders", "team_sales"]
+    period: Literal["month", "quarter"] = "month"
+    at_least: int = Field(0, ge=0, le=LARGEST, description="Orders, or minor units")
+    below: int | None = Field(None, ge=1, le=LARGEST)
+    currency: Currency | None = Field(None, description="Of sales")
+
+
 class ConditionsShape(Body):
     new_customer: bool | None = Field(None, description="Unknown is neither new nor known")
     min_order_amount: MoneyIn | None = Field(None, description="Of what was paid for the lines")
@@ -44,6 +56,8 @@ class ConditionsShape(Body):
     until: Instant | None = None
     contents: list[Word] = Field([], max_length=20, description="What carried the link")
     coupon: Word | None = Field(None, description="A code that was used; * is any")
+    grades: list[GradeId] = Field([], max_length=50, description="The promoter has one of them")
+    volume: BandShape | None = Field(None, description="The promoter's last closed period")
 
 
 class RuleIn(Body):
@@ -67,8 +81,8 @@ class RuleIn(Body):
             category=self.category,
         )
 
-    def stated(self) -> Stated:
-        return Stated(**_values(self.given()))
+    def stated(self, merchant_id: int) -> Stated:
+        return Stated(**_values(merchant_id, self.given()))
 
 
 class NewRule(RuleIn):
@@ -112,7 +126,7 @@ def create(caller: Caller, program_id: ProgramId, body: NewRule) -> RuleShown:
     rule = service.add_rule(
         program,
         body.target(program.merchant_id),
-        body.stated(),
+        body.stated(program.merchant_id),
         effective_from=body.effective_from,
         by=caller.user_id,
     )
@@ -151,7 +165,9 @@ def change(
         service.end_rule(program, rule, by=caller.user_id)
         return _shown([rule])[0]
     since = given.pop("effective_from", None)
-    service.change_rule(program, rule, _values(given), effective_from=since, by=caller.user_id)
+    service.change_rule(
+        program, rule, _values(program.merchant_id, given), effective_from=since, by=caller.user_id
+    )
     return _shown([rule])[0]
 
 
@@ -168,7 +184,7 @@ def own(merchant_id: int, key: Pair | None, pointer: str) -> int | None:
     return key and key[1]
 
 
-def _values(given: dict[str, Any]) -> dict[str, Any]:
+def _values(merchant_id: int, given: dict[str, Any]) -> dict[str, Any]:
     """What was sent, as the service takes it; a kind without its amount is refused there."""
     stated: dict[str, Any] = {n: given[n] for n in ("kind", "priority") if n in given}
     if "rate_ppm" in given:
@@ -181,11 +197,11 @@ def _values(given: dict[str, Any]) -> dict[str, Any]:
         raise invalid("/rate_ppm", "missing", "A percentage needs its rate.")
     if "conditions" in given:
         shape = given["conditions"]
-        stated["conditions"] = _conditions(shape) if shape else {}
+        stated["conditions"] = _conditions(merchant_id, shape) if shape else {}
     return stated
 
 
-def _conditions(shape: ConditionsShape) -> dict[str, Any]:
+def _conditions(merchant_id: int, shape: ConditionsShape) -> dict[str, Any]:
     least = shape.min_order_amount
     found: dict[str, Any] = {
         "new_customer": shape.new_customer,
@@ -195,6 +211,8 @@ def _conditions(shape: ConditionsShape) -> dict[str, Any]:
         "until": _text(shape.until),
         "contents": shape.contents,
         "coupon": shape.coupon,
+        "grades": [own(merchant_id, each, "/conditions/grades") for each in shape.grades],
+        "volume": shape.volume and shape.volume.model_dump(exclude_none=True),
     }
     return {name: value for name, value in found.items() if value not in (None, [])}
 
@@ -217,6 +235,10 @@ def _show(rule: Rule, version: RuleVersion) -> RuleShown:
             "amount": conditions["min_order_amount"],
             "currency": conditions.pop("currency"),
         }
+    if "grades" in conditions:
+        conditions["grades"] = [
+            ids.encode("grd", merchant_id, each) for each in conditions["grades"]
+        ]
     return RuleShown(
         id=(merchant_id, rule.id),
         program=(merchant_id, rule.program_id),

@@ -182,7 +182,7 @@ def _draft(program: Program, sent: DraftIn) -> Draft:
                 programs.would_rule(
                     program,
                     each.target(program.merchant_id),
-                    each.stated(),
+                    each.stated(program.merchant_id),
                     ceiling=offer.max_total_ppm,
                 )
             )

@@ -52,6 +52,9 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "rate_locked": _(
             "Line %(line)s: the rate went down; until the notice ends the one of before counts."
         ),
+        "grade_at": _("The promoter's grade was %(grade)s."),
+        "grade_none": _("The promoter had no grade."),
+        "volume_at": _("The promoter's %(measure)s of the last closed %(period)s: %(value)s."),
         "cap_cut": _("Line %(line)s, %(role)s: %(per)s left %(amount)s."),
         "tax_not_reported": _("Line %(line)s: no tax was reported, so what was paid is the base."),
         "refund_above_line": _("Line %(line)s: refunds exceed it by %(over)s; nothing is left."),
@@ -111,8 +114,19 @@ CONDITIONS: Mapping[str, Any] = MappingProxyType(
         "no_longer": _("it was over"),
         "content": _("it is for other content"),
         "coupon": _("it asks for a coupon"),
+        "grade": _("it is for another grade"),
+        "volume": _("it asks for other sales in the last closed period"),
     }
 )
+MEASURES: Mapping[str, Any] = MappingProxyType(
+    {
+        "orders": _("orders"),
+        "sales": _("sales"),
+        "team_orders": _("team's orders"),
+        "team_sales": _("team's sales"),
+    }
+)
+PERIODS: Mapping[str, Any] = MappingProxyType({"month": _("month"), "quarter": _("quarter")})
 PAYS: Mapping[str, Any] = MappingProxyType(
     {
         "percent": _("%(rate)s of the base"),
@@ -129,6 +143,8 @@ def sentence(step: Step, currency: str) -> str:
     told = {name: _word(name, value, currency) for name, value in arguments.items()}
     if "kind" in arguments:
         told["pays"] = _pays(arguments)
+    if arguments.get("in") and "value" in arguments:
+        told["value"] = formats.money(arguments["value"], arguments["in"])
     words = str(SENTENCES[code]) % told
     return f"{words} {CUT}" if arguments.get("capped") else words
 
@@ -147,7 +163,15 @@ def _word(name: str, value: Any, currency: str) -> str:
 
 
 _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"source": SOURCES, "by": SOURCES, "scope": SCOPES, "condition": CONDITIONS, "per": PERS}
+    {
+        "source": SOURCES,
+        "by": SOURCES,
+        "scope": SCOPES,
+        "condition": CONDITIONS,
+        "per": PERS,
+        "measure": MEASURES,
+        "period": PERIODS,
+    }
 )
 
 

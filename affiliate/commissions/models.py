@@ -31,6 +31,7 @@ class Commission(Owned, Model):
     terms_id: Mapped[int]
     currency: Mapped[Currency]
     base: Mapped[Minor]  # of the line (linear: of this part), before refunds
+    remaining: Mapped[Minor]  # of the base, after refunds; 0 where nobody earns any more
     rate_ppm: Mapped[int]  # 0 where the rule pays an amount
     month: Mapped[date | None]  # of the payment, in the merchant's zone; what caps count by
     allowed: Mapped[int | None]  # what a cap left of it, for good; null: nothing was cut
@@ -144,6 +145,37 @@ class CapCounter(Owned, Model):
         of_merchant(),
         same_merchant("program_id", "programs"),
         sa.UniqueConstraint("merchant_id", "program_id", "month", "currency", "payee_id"),
+    )
+
+
+class ClosedMonth(Owned, Model):
+    """A month of the merchant's whose volumes stand; the first to store it counts them."""
+
+    __tablename__ = "closed_months"
+
+    month: Mapped[date]
+
+    __table_args__ = (of_merchant(), sa.UniqueConstraint("merchant_id", "month"))
+
+
+class Volume(Owned, Model):
+    """What a promoter sold in a closed month in one currency, and with all below. What comes later
+    (a refund, a late order) changes nothing of it.
+    """
+
+    __tablename__ = "promoter_volumes"
+
+    month: Mapped[date]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    currency: Mapped[Currency]
+    orders: Mapped[int]
+    sales: Mapped[Minor]
+    team_orders: Mapped[int]
+    team_sales: Mapped[Minor]
+
+    __table_args__ = (
+        of_merchant(),
+        sa.UniqueConstraint("merchant_id", "month", "promoter_id", "currency"),
     )
 
 

@@ -16,6 +16,7 @@ from affiliate.money import share, spread
 from affiliate.orders.facts import Note, Order
 from affiliate.programs import book
 from affiliate.programs.book import Answer, Book, Kind, Question, Rule, normal_code, normal_word
+from affiliate.programs.grades import Figures, figures_of
 
 PLATFORM_FEE = "platform_fee"
 
@@ -40,6 +41,9 @@ class Seller:
     content: str | None = None  # what carried the link
     # Instants just before a cut whose notice still ran: the seller gets the better of them.
     locked: tuple[datetime, ...] = ()
+    grade: int | None = None
+    grade_name: str | None = None  # as it was called then
+    volumes: Mapping[str, Figures] = field(default_factory=dict)  # by period that a rule asks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ def _seller_json(seller: Seller) -> dict[str, Any]:
         "groups": list(seller.groups),
         "content": seller.content,
         "locked": [at.isoformat() for at in seller.locked],
+        "grade": seller.grade,
+        "grade_name": seller.grade_name,
+        "volumes": {period: sold.as_json() for period, sold in seller.volumes.items()},
     }
 
 
@@ -95,6 +102,9 @@ def frozen_of(stored: Mapping[str, Any]) -> Frozen:
             tuple(each["groups"]),
             each["content"],
             tuple(datetime.fromisoformat(at) for at in each["locked"]),
+            each["grade"],
+            each["grade_name"],
+            {period: figures_of(sold) for period, sold in each["volumes"].items()},
         )
         for each in stored["sellers"]
     ]
@@ -120,6 +130,7 @@ class Target:
     share: Share
     via_id: int
     base: int
+    left: int  # of the base, after refunds
     amount: int
     rule_id: int | None = None  # the version of the rule that the seller's rate comes from
 
@@ -166,6 +177,7 @@ def targets(
         if passed := frozen.sellers[promoter_id].inactive:
             about = {"promoters": list(passed), "promoter": promoter_id}
             notes.append(("inactive_upline", about))
+        notes += _standing_notes(frozen.sellers[promoter_id], rule_book.as_of(frozen.at))
     found: list[Target] = []
     for index, (worth, sellers) in enumerate(zip(worths, of_line, strict=True)):
         if not sellers:
@@ -181,6 +193,26 @@ def targets(
     if "order" in frozen.caps:
         found = _within_order(found, frozen.caps["order"], notes)
     return found, notes
+
+
+def _standing_notes(seller: Seller, page: book.Page) -> list[Note]:
+    """What the seller stood at, as far as rules ask for it."""
+    about = {"promoter": seller.promoter_id}
+    conditions = [rule.conditions for rule in page.rules]
+    found: list[Note] = []
+    if any(each.grades for each in conditions):
+        code = "grade_at" if seller.grade_name else "grade_none"
+        found.append((code, about | {"grade": seller.grade_name}))
+    for band in dict.fromkeys(
+        (each.volume.measure, each.volume.period, each.volume.currency)
+        for each in conditions
+        if each.volume
+    ):
+        measure, period, currency = band
+        value = seller.volumes[period].of(measure, currency) if period in seller.volumes else 0
+        told = {"measure": measure, "period": period, "value": value, "in": currency}
+        found.append(("volume_at", about | told))
+    return found
 
 
 def _within_order(found: list[Target], room: int, notes: list[Note]) -> list[Target]:
@@ -271,6 +303,8 @@ def _question(
         new_customer=order.customer.new,
         coupons=frozenset(filter(None, map(normal_code, order.coupons))),
         content=normal_word(seller.content),
+        grade=seller.grade,
+        volumes=seller.volumes,
     )
 
 
@@ -352,6 +386,7 @@ def _of_seller(
                 each,
                 seller.promoter_id,
                 base,
+                left,
                 amount,
                 pick.rule.version_id if is_direct and pick.rule else None,
             )
@@ -364,7 +399,7 @@ def _fee(worth: Worth, via_id: int, ppm: int, notes: list[Note]) -> Target:
     fee = Share(PLATFORM_FEE, "platform", 0, ppm)
     amount = share(worth.remaining_base, ppm)
     notes.append(_share_note(worth, _Parts(worth, 1), 0, fee, amount, capped=False))
-    return Target(worth.line.external_id, fee, via_id, worth.base, amount)
+    return Target(worth.line.external_id, fee, via_id, worth.base, worth.remaining_base, amount)
 
 
 def _share_note(

@@ -158,6 +158,23 @@ def rate_cut(event: Event, _user: User) -> Letter:
     )
 
 
+def grade_changed(event: Event, _user: User) -> Letter:
+    merchant, grade = event.payload["merchant"], event.payload["grade"]
+    if grade is None:
+        subject = _("You have no grade at %(merchant)s any more", merchant=merchant)
+    else:
+        subject = _("You are %(grade)s at %(merchant)s now", grade=grade, merchant=merchant)
+    since = datetime.fromisoformat(event.payload["since"])
+    return Letter(
+        subject,
+        (
+            _("This holds for orders paid since %(since)s.", since=formats.instant(since)),
+            _("Some rates depend on it."),
+        ),
+        (_("See the market"), _address("/promoter/market/")),
+    )
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -185,5 +202,6 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "second_factor.removed": second_factor_removed,
         "recovery_code.used": recovery_code_used,
         "rate.cut": rate_cut,
+        "grade.changed": grade_changed,
     }
 )

@@ -33,6 +33,8 @@ def readers_of(event: Event) -> list[User]:
     if event.name == "rate.cut" and event.merchant_id is not None:
         sharing = links.sharing(event.merchant_id, event.payload["program"])
         return people.users_of_promoters(sharing)
+    if event.promoter_id is not None:
+        return people.users_of_promoters([event.promoter_id])
     return []
 
 

@@ -161,6 +161,8 @@ class Merchant(Stamped, Model):
     credit_limit: Mapped[int | None]  # minor units of `currency`; null: none
     minimum_payout: Mapped[Minor] = mapped_column(default=0)  # in any currency's minor units
     platform_fee_ppm: Mapped[int] = mapped_column(default=0)
+    grade_period: Mapped[str] = mapped_column(default="month")
+    grade_demotion: Mapped[str] = mapped_column(default="one")  # how far down a period may take one
     suspended_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
 
@@ -168,6 +170,8 @@ class Merchant(Stamped, Model):
         sa.CheckConstraint("payout_mode IN ('automatic', 'on_request')", name="payout_mode"),
         sa.CheckConstraint("platform_fee_ppm BETWEEN 0 AND 1000000", name="platform_fee"),
         sa.CheckConstraint("credit_limit >= 0", name="credit_limit"),
+        sa.CheckConstraint("grade_period IN ('month', 'quarter')", name="grade_period"),
+        sa.CheckConstraint("grade_demotion IN ('none', 'one', 'full')", name="grade_demotion"),
     )
 
 

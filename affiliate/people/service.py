@@ -329,6 +329,8 @@ def create_merchant(
     credit_limit: int | None = None,
     minimum_payout: int = 0,
     platform_fee_ppm: int = 0,
+    grade_period: str = "month",
+    grade_demotion: str = "one",
 ) -> Merchant:
     merchant = Merchant(
         name=name,
@@ -339,6 +341,8 @@ def create_merchant(
         credit_limit=credit_limit,
         minimum_payout=minimum_payout,
         platform_fee_ppm=platform_fee_ppm,
+        grade_period=grade_period,
+        grade_demotion=grade_demotion,
     )
     db.session.add(merchant)
     db.session.flush()

@@ -5,11 +5,12 @@ so the same question always has the same answer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from affiliate.money import share
+from affiliate.programs.grades import Band, Figures
 
 Product = tuple[int, str]  # shop, and the product's id there
 _TICK = timedelta(microseconds=1)
@@ -47,6 +48,8 @@ class Conditions:
     until: datetime | None = None
     contents: tuple[str, ...] = ()  # the channel or kind of content that carried the link
     coupon: str | None = None  # one of this code was used; "*": any
+    grades: tuple[int, ...] = ()  # the promoter's, as of the payment
+    volume: Band | None = None  # the promoter's last closed period
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,17 @@ class Book:
         """Whether the program ever had a cap per month: then all of its earnings are counted."""
         return any(each.has_caps for each in self.terms)
 
+    @property
+    def asks_grades(self) -> bool:
+        return any(each.conditions.grades for each in self.rules)
+
+    @property
+    def periods(self) -> frozenset[str]:
+        """Of which closed periods its rules ask the volume."""
+        return frozenset(
+            each.conditions.volume.period for each in self.rules if each.conditions.volume
+        )
+
     def locked(self, at: datetime) -> list[datetime]:
         """The instants just before each change whose notice still runs at `at`: it is as long as
         was promised before the change.
@@ -154,6 +168,8 @@ class Question:
     new_customer: bool | None
     coupons: frozenset[str]  # normalised
     content: str | None
+    grade: int | None = None
+    volumes: Mapping[str, Figures] = field(default_factory=dict)  # by period
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +219,8 @@ def offered(
     category: str | None,
     currency: str,
     price: int | None,
+    grade: int | None = None,
+    volumes: Mapping[str, Figures] | None = None,
 ) -> Earning:
     """What sharing one product promises, as far as that can be said before there is an order."""
     asked = Question(
@@ -216,6 +234,8 @@ def offered(
         new_customer=None,
         coupons=frozenset(),
         content=None,
+        grade=grade,
+        volumes=volumes or {},
     )
     rule = choose(page, asked).rule
     if rule is not None and rule.kind != Kind.PERCENT:
@@ -261,12 +281,19 @@ def _fails(rule: Rule, asked: Question) -> str | None:
         (wanted.until is not None and asked.at >= wanted.until, "no_longer"),
         (bool(wanted.contents) and asked.content not in wanted.contents, "content"),
         (wanted.coupon is not None and not _used(wanted.coupon, asked.coupons), "coupon"),
+        (bool(wanted.grades) and asked.grade not in wanted.grades, "grade"),
+        (wanted.volume is not None and not _in_band(wanted.volume, asked.volumes), "volume"),
     )
     return next((name for failed, name in checks if failed), None)
 
 
 def _used(coupon: str, coupons: frozenset[str]) -> bool:
     return bool(coupons) if coupon == "*" else coupon in coupons
+
+
+def _in_band(band: Band, volumes: Mapping[str, Figures]) -> bool:
+    sold = volumes.get(band.period)
+    return sold is not None and band.holds(sold.of(band.measure, band.currency))
 
 
 def normal_code(text: str) -> str:

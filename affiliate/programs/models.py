@@ -1,6 +1,6 @@
 """A merchant's offer: the program, its dated terms, and who may take part."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -75,6 +75,59 @@ class GroupMember(Owned, Model):
         sa.Index("group_members_promoter_idx", "promoter_id", "merchant_id"),
         sa.Index(
             "group_members_open_idx", "merchant_id", "group_id", "promoter_id",
+            unique=True, postgresql_where=sa.text("until IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class Grade(Owned, Model):
+    """A step of the merchant's ladder. Rules may ask for it; a closed period takes promoters up
+    and down.
+    """
+
+    __tablename__ = "grades"
+
+    name: Mapped[str]
+    rank: Mapped[int]  # the higher the better
+    # Any of these lists earns it, all of one list: [[{"measure", "at_least", "currency"}, …], …]
+    needs: Mapped[Json] = mapped_column(default=list)
+    ended_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.Index(
+            "grades_rank_idx", "merchant_id", "rank",
+            unique=True, postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        sa.Index(
+            "grades_name_idx", "merchant_id", "name",
+            unique=True, postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class GradeStanding(Owned, Model):
+    """That a promoter had a grade, [since, until), and what made it: history is never edited."""
+
+    __tablename__ = "grade_standings"
+
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    grade_id: Mapped[int]
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    period: Mapped[date | None]  # the closed one whose figures made it; null: given by hand
+    figures: Mapped[Json | None]
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))  # who gave it
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("grade_id", "grades"),
+        sa.CheckConstraint("until >= since", name="order"),
+        sa.CheckConstraint("(period IS NULL) = (figures IS NULL)", name="made_by"),
+        sa.Index("grade_standings_promoter_idx", "merchant_id", "promoter_id", "since"),
+        sa.Index(
+            "grade_standings_open_idx", "merchant_id", "promoter_id",
             unique=True, postgresql_where=sa.text("until IS NULL"),
         ),
     )  # fmt: skip

@@ -13,7 +13,10 @@ from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.programs import book
 from affiliate.programs.book import Book
+from affiliate.programs.grades import Band
 from affiliate.programs.models import (
+    Grade,
+    GradeStanding,
     Group,
     GroupMember,
     Invitee,
@@ -176,8 +179,11 @@ def conditions_of(stored: Mapping[str, Any]) -> book.Conditions:
     for name in ("since", "until"):
         if name in given:
             given[name] = datetime.fromisoformat(given[name])
-    if "contents" in given:
-        given["contents"] = tuple(given["contents"])
+    for name in ("contents", "grades"):
+        if name in given:
+            given[name] = tuple(given[name])
+    if "volume" in given:
+        given["volume"] = Band(**given["volume"])
     return book.Conditions(**given)
 
 
@@ -235,6 +241,84 @@ def groups_as_of(members: Iterable[GroupMember], at: datetime) -> frozenset[int]
         for each in members
         if each.since <= at and (each.until is None or at < each.until)
     )
+
+
+def grade(merchant_id: int, grade_id: int, *, lock: bool = False) -> Grade:
+    found = db.session.get(Grade, (merchant_id, grade_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound(_("There is no such grade."))
+    return found
+
+
+def ladder(merchant_id: int) -> list[Grade]:
+    """The merchant's grades that are in use, the best first."""
+    return list(
+        db.session.scalars(
+            sa.select(Grade)
+            .where(Grade.merchant_id == merchant_id, Grade.ended_at.is_(None))
+            .order_by(Grade.rank.desc())
+        )
+    )
+
+
+def grades_by_id(merchant_id: int, grade_ids: Collection[int]) -> dict[int, Grade]:
+    wanted = sa.select(Grade).where(Grade.merchant_id == merchant_id, among(Grade.id, grade_ids))
+    return {row.id: row for row in db.session.scalars(wanted)}
+
+
+def grades_as_of(
+    merchant_id: int, wanted: Collection[tuple[int, datetime]]
+) -> dict[tuple[int, datetime], int]:
+    """The grade (its id) of each promoter as of an instant; who had none is left out."""
+    rows = db.session.execute(
+        sa.select(
+            GradeStanding.promoter_id,
+            GradeStanding.grade_id,
+            GradeStanding.since,
+            GradeStanding.until,
+        ).where(
+            GradeStanding.merchant_id == merchant_id,
+            among(GradeStanding.promoter_id, {promoter_id for promoter_id, _ in wanted}),
+        )
+    )
+    held: dict[int, list[tuple[int, datetime, datetime | None]]] = {}
+    for promoter_id, grade_id, since, until in rows:
+        held.setdefault(promoter_id, []).append((grade_id, since, until))
+    return {
+        (promoter_id, at): grade_id
+        for promoter_id, at in wanted
+        for grade_id, since, until in held.get(promoter_id, [])
+        if since <= at and (until is None or at < until)
+    }
+
+
+def grades_held(promoter_id: int, merchant_ids: Collection[int]) -> dict[int, Grade]:
+    """What grade a promoter has now, by merchant."""
+    rows = db.session.scalars(
+        sa.select(Grade)
+        .join(
+            GradeStanding,
+            sa.and_(
+                GradeStanding.merchant_id == Grade.merchant_id, GradeStanding.grade_id == Grade.id
+            ),
+        )
+        .where(
+            GradeStanding.promoter_id == promoter_id,
+            GradeStanding.until.is_(None),
+            among(GradeStanding.merchant_id, merchant_ids),
+        )
+    )
+    return {row.merchant_id: row for row in rows}
+
+
+def grade_counts(merchant_id: int) -> dict[int, int]:
+    """How many promoters have each grade now."""
+    rows = db.session.execute(
+        sa.select(GradeStanding.grade_id, sa.func.count().label("number"))
+        .where(GradeStanding.merchant_id == merchant_id, GradeStanding.until.is_(None))
+        .group_by(GradeStanding.grade_id)
+    )
+    return {row.grade_id: row.number for row in rows}
 
 
 def invitees_of(program: Program) -> list[Invitee]:

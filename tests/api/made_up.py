@@ -69,6 +69,8 @@ class House:
         program = programs.program(link.merchant_id, link.program_id)
         programs_service.add_rule(program, Target("program"), Stated(rate_ppm=90_000))
         programs_service.create_group(self.merchant.id, f"Friends of {domain}")
+        grade = programs_service.create_grade(self.merchant.id, name=domain, rank=1)
+        programs_service.give_grade(grade, self.promoter.id)
         attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")

@@ -100,7 +100,7 @@ def a_commission(merchant: Merchant, promoter: Promoter, *, currency: str = "BRL
     commission = Commission(
         merchant_id=merchant.id, order_id=order.id, line_id=line.id, payee_kind="promoter",
         payee_id=promoter.id, role="direct", via_id=promoter.id, program_id=program.id,
-        terms_id=1, currency=currency, base=10_000, rate_ppm=100_000,
+        terms_id=1, currency=currency, base=10_000, remaining=10_000, rate_ppm=100_000,
     )  # fmt: skip
     db.session.add(commission)
     db.session.flush()

@@ -23,6 +23,11 @@ from workers import notices
 PAYLOADS = {
     "device.added": {"network": "203.0.113.0", "user_agent": "Firefox Android"},
     "recovery_code.used": {"left": 3},
+    "grade.changed": {
+        "merchant": "Casa Ana",
+        "grade": "Gold",
+        "since": "2027-02-01T03:00:00+00:00",
+    },
     "rate.cut": {"name": "Amigas", "until": "2026-12-22T10:00:00+00:00"},
 }
 

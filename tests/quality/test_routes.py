@@ -29,6 +29,9 @@ SENT = {
     "POST /api/v1/sharers": {
         "program": "program_id", "promoter": "promoter_id", "shop": "shop_id", "external_id": "x",
     },
+    "POST /api/v1/grades": {"merchant": "merchant_id", "name": "Gold", "rank": 9},
+    "POST /api/v1/grades/<grade_id>/promoters": {"promoter": "promoter_id"},
+    "POST /api/v1/grades/evaluate": {"merchant": "merchant_id"},
     "POST /api/v1/groups": {"merchant": "merchant_id", "name": "Others"},
     "POST /api/v1/programs/<program_id>/rules": {"scope": "program", "rate_ppm": 5},
     "POST /api/v1/keys": {"name": "key", "role": "merchant_owner", "merchant": "merchant_id"},

@@ -24,7 +24,7 @@ from affiliate.orders.models import Order
 from affiliate.payouts.models import Payout, PayoutAccount
 from affiliate.people import joining, service
 from affiliate.people.models import ApiKey, Grant, Merchant, Promoter, Role, User, UserSession
-from affiliate.programs.models import Group, Membership, Program
+from affiliate.programs.models import Grade, Group, Membership, Program
 from affiliate.programs.models import Rule as CommissionRule
 from affiliate.risk.models import Case
 from affiliate.settlement.models import PayIn, PayoutFile, Settlement
@@ -49,7 +49,8 @@ ROWS: dict[str, tuple[str, Any]] = {
     "settlement_id": ("stl", Settlement), "payout_id": ("pay", Payout), "event_id": ("inb", Event),
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
-    "claim_id": ("clm", Claim), "case_id": ("rsk", Case), "simulation_id": ("sim", Simulation),
+    "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
+    "simulation_id": ("sim", Simulation),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {

@@ -7,6 +7,7 @@ from affiliate.commissions.service.deciding import (
     lift_order,
     void_order,
 )
+from affiliate.commissions.service.grading import close_due, grade_now
 from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
 from affiliate.commissions.service.simulating import Draft, begin, simulate, simulation
@@ -17,6 +18,8 @@ __all__ = [
     "accept_claim",
     "begin",
     "book",
+    "close_due",
+    "grade_now",
     "hold_payees",
     "lift_order",
     "lift_payee",

@@ -156,6 +156,8 @@ class _Batch:
                     stored = Known(0, *payee, order.facts.currency, terms)
                 elif stored.terms != terms:
                     self.revised.append((stored.id, terms))
+            elif stored and stored.remaining:
+                self.revised.append((stored.id, (*stored.terms[:3], 0, *stored.terms[4:])))
             assert stored is not None
             self._change(order, key, stored, amount, paid=paid, hold=hold)
         if any(each.has_pending for each in known.values()):
@@ -211,7 +213,16 @@ class _Batch:
 
     def _commission(self, order: Stored, key: Key, terms: Terms) -> dict[str, Any]:
         columns = ("line_id", "payee_kind", "payee_id", "role", "via_id")
-        names = ("program_id", "terms_id", "base", "rate_ppm", "rule_id", "month", "allowed")
+        names = (
+            "program_id",
+            "terms_id",
+            "base",
+            "remaining",
+            "rate_ppm",
+            "rule_id",
+            "month",
+            "allowed",
+        )
         return {
             "merchant_id": self.merchant_id,
             "order_id": order.id,
@@ -289,6 +300,7 @@ def _terms(credit: Credit, frozen: Frozen, target: Target, allowed: int | None) 
         credit.program_id,
         frozen.terms_id,
         target.base,
+        target.left,
         target.ppm,
         target.rule_id,
         frozen.month,
@@ -298,18 +310,19 @@ def _terms(credit: Credit, frozen: Frozen, target: Target, allowed: int | None) 
 
 def _revise(merchant_id: int, rows: Sequence[tuple[int, Terms]]) -> None:
     """What a commission is computed from now: an edit's base, the terms after an estimate."""
-    names = ("ids", "programs", "terms", "bases", "rates", "rules", "months", "allowed")
+    names = ("ids", "programs", "terms", "bases", "left", "rates", "rules", "months", "allowed")
     flat = [(row_id, *terms) for row_id, terms in rows]
     columns = dict(zip(names, map(list, zip(*flat, strict=True)), strict=True))
     db.session.execute(
         sa.text(
             "UPDATE commissions c SET program_id = n.program, terms_id = n.terms,"
-            "   base = n.base, rate_ppm = n.rate, rule_id = n.rule, month = n.month,"
-            "   allowed = n.allowed"
+            "   base = n.base, remaining = n.remaining, rate_ppm = n.rate, rule_id = n.rule,"
+            "   month = n.month, allowed = n.allowed"
             " FROM unnest(CAST(:ids AS bigint[]), CAST(:programs AS bigint[]),"
-            "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:rates AS bigint[]),"
-            "   CAST(:rules AS bigint[]), CAST(:months AS date[]), CAST(:allowed AS bigint[]))"
-            "   AS n(id, program, terms, base, rate, rule, month, allowed)"
+            "   CAST(:terms AS bigint[]), CAST(:bases AS bigint[]), CAST(:left AS bigint[]),"
+            "   CAST(:rates AS bigint[]), CAST(:rules AS bigint[]), CAST(:months AS date[]),"
+            "   CAST(:allowed AS bigint[]))"
+            "   AS n(id, program, terms, base, remaining, rate, rule, month, allowed)"
             " WHERE c.merchant_id = :merchant AND c.id = n.id"
         ),
         {"merchant": merchant_id, **columns},

@@ -11,6 +11,7 @@ from affiliate.attribution.service import Credit
 from affiliate.catalog import queries as catalog
 from affiliate.commissions import rules
 from affiliate.commissions.rules import Upline
+from affiliate.commissions.service import grading
 from affiliate.commissions.targets import Frozen, Seller, frozen_of
 from affiliate.db import db
 from affiliate.links import queries as links
@@ -19,7 +20,8 @@ from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.programs import queries as programs
 from affiliate.programs.book import Book
-from affiliate.programs.models import Terms
+from affiliate.programs.grades import Figures
+from affiliate.programs.models import Grade, Terms
 
 At = tuple[int, datetime]  # a promoter as of an instant
 
@@ -114,6 +116,7 @@ class _Freezing:
         )
         self.groups = programs.group_members(merchant_id, everybody) if needs_groups else {}
         self.locked = self._locked()
+        self.volumes, self.grades = self._standing()
 
     def frozen(self) -> dict[int, Frozen]:
         return {order.id: self._of(order) for order in self.orders}
@@ -145,6 +148,7 @@ class _Freezing:
         assert isinstance(who, int)
         above = self.uplines.get((order.id, who), [])
         content = part["content"]
+        grade = self.grades.get((who, at))
         return Seller(
             promoter_id=who,
             role="rebate" if part["self"] else "direct",
@@ -155,6 +159,9 @@ class _Freezing:
             groups=tuple(sorted(programs.groups_as_of(self.groups.get(who, ()), at))),
             content=content if isinstance(content, str) else None,
             locked=tuple(self.locked.get((order.id, who), ())),
+            grade=grade.id if grade else None,
+            grade_name=grade.name if grade else None,
+            volumes=self.volumes.get((who, at), {}),
         )
 
     def _terms(self) -> dict[int, Terms]:
@@ -227,6 +234,22 @@ class _Freezing:
                     if any(link.created_at <= moment and link.was_open(moment) for link in mine)
                 ]
         return found
+
+    def _standing(self) -> tuple[Mapping[At, Mapping[str, Figures]], Mapping[At, Grade]]:
+        """What sellers sold in the last closed period, and their grades, where rules ask for it."""
+        banded: set[At] = set()
+        graded: set[At] = set()
+        periods: set[str] = set()
+        for order in self.orders:
+            book, at = self._book(order), self.at[order.id]
+            sellers = {(who, at) for who in self.credited[order.id].promoter_ids}
+            banded |= sellers if book.periods else set()
+            periods |= book.periods
+            graded |= sellers if book.asks_grades else set()
+        return (
+            grading.volumes_of(self.merchant, banded, periods) if banded else {},
+            grading.grades_of(self.merchant, graded) if graded else {},
+        )
 
     def _book(self, order: Stored) -> Book:
         return self.books[self.credited[order.id].program_id or 0]

@@ -12,8 +12,8 @@ from affiliate.db import among, db, table
 from affiliate.orders.queries import Stored
 
 Key = tuple[int, str, int, str, int]  # line, payee kind, payee, role, via
-# Program, terms, base, rate, version of the rule, month, what a cap left.
-Terms = tuple[int, int, int, int, int | None, date | None, int | None]
+# Program, terms, base, what refunds leave of it, rate, version of the rule, month, what a cap left.
+Terms = tuple[int, int, int, int, int, int | None, date | None, int | None]
 
 
 @dataclass(slots=True)
@@ -38,6 +38,10 @@ class Known:
     @property
     def program_id(self) -> int:
         return self.terms[0]
+
+    @property
+    def remaining(self) -> int:
+        return self.terms[3]
 
     @property
     def month(self) -> date | None:
@@ -76,6 +80,7 @@ def of_orders(merchant_id: int, order_ids: Collection[int]) -> dict[int, dict[Ke
             row.program_id,
             row.terms_id,
             row.base,
+            row.remaining,
             row.rate_ppm,
             row.rule_id,
             row.month,

@@ -16,8 +16,10 @@ from affiliate.money import EXPONENTS, LARGEST, PPM
 from affiliate.people import queries as people
 from affiliate.programs import queries
 from affiliate.programs.book import Kind, Scope, normal_code, normal_word
+from affiliate.programs.grades import PERIODS
 from affiliate.programs.models import Program, Rule, RuleVersion
 from affiliate.programs.service.cuts import tell_of_cut
+from affiliate.programs.service.grades import measure_faults
 
 _TICK = timedelta(microseconds=1)
 
@@ -52,7 +54,8 @@ class Stated:
     amount: int = 0
     currency: str | None = None
     priority: int = 0
-    # As stored: new_customer, min_order_amount, currency, since, until, contents, coupon.
+    # As stored: new_customer, min_order_amount, currency, since, until, contents, coupon, grades,
+    # volume.
     conditions: Mapping[str, Any] | None = None
 
 
@@ -80,7 +83,7 @@ def add_rule(
     """A new rule of this program, from now or from a later instant on."""
     target = replace(target, category=normal_word(target.category))
     _check_target(program, target)
-    _check_stated(stated, _ceiling(program))
+    _check_stated(program, stated, _ceiling(program))
     rule = Rule(
         merchant_id=program.merchant_id,
         program_id=program.id,
@@ -105,7 +108,7 @@ def would_rule(program: Program, target: Target, stated: Stated, *, ceiling: int
     """A rule that is not stated yet, as plain JSON; refused as `add_rule` would."""
     target = replace(target, category=normal_word(target.category))
     _check_target(program, target)
-    _check_stated(stated, ceiling)
+    _check_stated(program, stated, ceiling)
     found = asdict(target) | asdict(stated)
     product_id = found.pop("product_id")
     if product_id is not None:
@@ -130,7 +133,7 @@ def change_rule(
     if changes.get("kind", before.kind) != before.kind:
         stated = Stated(priority=stated.priority, conditions=stated.conditions)
     after = replace(stated, **{k: changes[k] for k in STATED_FIELDS if k in changes})
-    _check_stated(after, _ceiling(program))
+    _check_stated(program, after, _ceiling(program))
     since = _since(effective_from, after=before)
     _write(rule, after, since, by=by)
     if _pays_less(after, before):
@@ -176,7 +179,7 @@ def set_product_rate(
         end_rule(program, rule, by=by)
         return
     before = latest_version(rule)
-    _check_stated(Stated(rate_ppm=rate_ppm), _ceiling(program))
+    _check_stated(program, Stated(rate_ppm=rate_ppm), _ceiling(program))
     since = _since(None, after=before)
     _write(rule, Stated(rate_ppm=rate_ppm), since, by=by)  # begins again where it had ended
     if not before.ended and rate_ppm < before.rate_ppm:
@@ -283,8 +286,12 @@ def _ceiling(program: Program) -> int:
     return queries.latest_terms(program.merchant_id, program.id).max_total_ppm
 
 
-def _check_stated(stated: Stated, ceiling: int) -> None:
+def _check_stated(program: Program, stated: Stated, ceiling: int) -> None:
     faults = [*_value_faults(stated), *_condition_faults(stated.conditions or {})]
+    for grade_id in (stated.conditions or {}).get("grades", ()):
+        if queries.grade(program.merchant_id, grade_id).ended_at is not None:
+            message = _("This grade is not used any more.")
+            faults.append(FieldError("/conditions/grades", "grade_ended", message))
     if not faults and stated.rate_ppm > ceiling:
         message = _("The rate is above the program's ceiling.")
         faults.append(FieldError("/rate_ppm", "above_cap", message))
@@ -327,4 +334,20 @@ def _condition_faults(conditions: Mapping[str, Any]) -> list[FieldError]:
     if since and until and datetime.fromisoformat(until) <= datetime.fromisoformat(since):
         message = _("The end is not after the beginning.")
         found.append(FieldError("/conditions/until", "ends_before_it_begins", message))
+    return found + (_band_faults(conditions["volume"]) if conditions.get("volume") else [])
+
+
+def _band_faults(band: Mapping[str, Any]) -> list[FieldError]:
+    pointer = "/conditions/volume"
+    found = measure_faults(pointer, band["measure"], band.get("currency"))
+    if band["period"] not in PERIODS:
+        message = _("One of %(allowed)s.", allowed=", ".join(PERIODS))
+        found.append(FieldError(f"{pointer}/period", "unknown_value", message))
+    at_least, below = band.get("at_least", 0), band.get("below")
+    if not 0 <= at_least <= LARGEST:
+        message = _("From %(least)s to %(most)s.", least=0, most=LARGEST)
+        found.append(FieldError(f"{pointer}/at_least", "out_of_range", message))
+    if below is not None and below <= at_least:
+        message = _("The end is not after the beginning.")
+        found.append(FieldError(f"{pointer}/below", "ends_before_it_begins", message))
     return found
