@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from affiliate.api import paging
 from affiliate.api.endpoint import endpoint
 from affiliate.api.shapes import (
+    AgencyId,
     CommissionId,
     EntryId,
     Instant,
@@ -25,6 +26,8 @@ from affiliate.commissions.models import Commission, Entry
 from affiliate.errors import NotFound
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
+
+READERS = (Right.READ_MERCHANT, Right.PROMOTE, Right.RUN_AGENCY)
 
 
 class CommissionQuery(ListQuery):
@@ -51,7 +54,8 @@ class CommissionShown(Resource):
     order: OrderId
     line: LineId
     payee_kind: str
-    payee: PromoterId | None  # null: the platform
+    payee: PromoterId | None  # null: the platform, or an agency
+    agency: AgencyId | None
     role: str
     via: PromoterId | None  # the credited promoter, where the caller may know
     program: ProgramId
@@ -66,7 +70,7 @@ class CommissionShown(Resource):
     entries: list[EntryShown]
 
 
-@endpoint("GET", "/commissions", needs=(Right.READ_MERCHANT, Right.PROMOTE))
+@endpoint("GET", "/commissions", needs=READERS)
 def all_commissions(caller: Caller, query: CommissionQuery) -> Page[CommissionShown]:
     """Commissions, newest first: a merchant's, or a promoter's own."""
     found = queries.all_commissions().where(_visible(caller))
@@ -83,7 +87,7 @@ def all_commissions(caller: Caller, query: CommissionQuery) -> Page[CommissionSh
     return Page(data=shown(caller, rows), next=cursor)
 
 
-@endpoint("GET", "/commissions/{commission_id}", needs=(Right.READ_MERCHANT, Right.PROMOTE))
+@endpoint("GET", "/commissions/{commission_id}", needs=READERS)
 def one(caller: Caller, commission_id: CommissionId) -> CommissionShown:
     """One commission."""
     merchant_id, row_id = commission_id
@@ -103,7 +107,8 @@ def _visible(caller: Caller) -> sa.ColumnElement[bool]:
         else sa.false()
     )
     own = sa.and_(Commission.payee_kind == "promoter", Commission.payee_id.in_(caller.promoter_ids))
-    return sa.or_(merchants, own)
+    agencys = sa.and_(Commission.payee_kind == "agency", Commission.payee_id.in_(caller.agency_ids))
+    return sa.or_(merchants, own, agencys)
 
 
 def shown(caller: Caller, rows: Sequence[Commission]) -> list[CommissionShown]:
@@ -118,7 +123,7 @@ def shown(caller: Caller, rows: Sequence[Commission]) -> list[CommissionShown]:
 
 
 def _is_own(caller: Caller, row: Commission) -> bool:
-    return row.payee_kind == "promoter" and row.payee_id in caller.promoter_ids
+    return caller.is_payee(row.payee_kind, row.payee_id)
 
 
 def _shown(caller: Caller, row: Commission, entries: Sequence[Entry]) -> CommissionShown:
@@ -126,7 +131,9 @@ def _shown(caller: Caller, row: Commission, entries: Sequence[Entry]) -> Commiss
         return Money.of(amount, row.currency)
 
     knows_via = (
-        caller.has(Right.READ_MERCHANT, row.merchant_id) or row.via_id in caller.promoter_ids
+        caller.has(Right.READ_MERCHANT, row.merchant_id)
+        or row.via_id in caller.promoter_ids
+        or (row.payee_kind == "agency" and row.payee_id in caller.agency_ids)
     )
     pending = [entry for entry in entries if entry.state == "pending"]
     return CommissionShown(
@@ -135,6 +142,7 @@ def _shown(caller: Caller, row: Commission, entries: Sequence[Entry]) -> Commiss
         line=(row.merchant_id, row.line_id),
         payee_kind=row.payee_kind,
         payee=row.payee_id if row.payee_kind == "promoter" else None,
+        agency=row.payee_id if row.payee_kind == "agency" else None,
         role=row.role,
         via=row.via_id if knows_via else None,
         program=(row.merchant_id, row.program_id),

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (
+    AgencyId,
     Body,
     Instant,
     KeyId,
@@ -32,6 +33,7 @@ class NewKey(Body):
     role: Role
     merchant: MerchantId | None = None
     promoter: PromoterId | None = None
+    agency: AgencyId | None = None
     user: UserId | None = None
 
 
@@ -47,6 +49,7 @@ class KeyShown(Resource):
     role: Role
     merchant: MerchantId | None
     promoter: PromoterId | None
+    agency: AgencyId | None
     hint: str
     created_at: Instant
     last_used_at: Instant | None
@@ -64,6 +67,7 @@ class RoleShown(Resource):
     role: Role
     merchant: MerchantId | None
     promoter: PromoterId | None
+    agency: AgencyId | None
 
 
 class Me(Resource):
@@ -90,7 +94,12 @@ def me(caller: Caller) -> Me:
         locale=user.locale,
         timezone=user.timezone,
         roles=[
-            RoleShown(role=held.role, merchant=held.merchant_id, promoter=held.promoter_id)
+            RoleShown(
+                role=held.role,
+                merchant=held.merchant_id,
+                promoter=held.promoter_id,
+                agency=held.agency_id,
+            )
             for held in caller.held
         ],
     )
@@ -103,7 +112,12 @@ def create(caller: Caller, body: NewKey) -> KeyCreated:
     _check_may_give(caller, body)
     _check_exists(body)
     key, secret = service.create_key(
-        body.name, body.role, merchant_id=body.merchant, promoter_id=body.promoter, user=user
+        body.name,
+        body.role,
+        merchant_id=body.merchant,
+        promoter_id=body.promoter,
+        agency_id=body.agency,
+        user=user,
     )
     return KeyCreated(**dict(show(key)), secret=secret)
 
@@ -151,7 +165,7 @@ def _check_may_give(caller: Caller, body: NewKey) -> None:
 
     A service user stays when its maker leaves, so only operators and owners make them.
     """
-    wanted = Held(body.role, body.merchant, body.promoter)
+    wanted = Held(body.role, body.merchant, body.promoter, body.agency)
     if body.user is not None and wanted in caller.held:
         return
     if body.user is None and caller.may(Right.ADMINISTER):
@@ -167,6 +181,8 @@ def _check_exists(body: NewKey) -> None:
         raise invalid("/merchant", "not_found", "There is no such merchant.")
     if body.promoter is not None and not queries.promoters([body.promoter]):
         raise invalid("/promoter", "not_found", "There is no such promoter.")
+    if body.agency is not None and not queries.agencies([body.agency]):
+        raise invalid("/agency", "not_found", "There is no such agency.")
 
 
 def _visible(caller: Caller) -> sa.ColumnElement[bool]:
@@ -196,6 +212,7 @@ def show(key: ApiKey) -> KeyShown:
         role=Role(grant.role),
         merchant=grant.merchant_id,
         promoter=grant.promoter_id,
+        agency=grant.agency_id,
         hint=key.hint,
         created_at=key.created_at,
         last_used_at=key.last_used_at,

@@ -1,4 +1,4 @@
-"""Payout accounts of a promoter: what was typed goes in, only a masked text comes out."""
+"""Payout accounts of payees: what was typed goes in, only a masked text comes out."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (
     AccountId,
+    AgencyId,
     Body,
     Country,
     Currency,
@@ -25,7 +26,7 @@ from affiliate.people import queries as people
 from affiliate.people.rules import Caller, Right
 
 OWNERS = (Right.PROMOTE, Right.ADMINISTER)
-PAYEE = "promoter"
+AGENCYS = (Right.RUN_AGENCY, Right.ADMINISTER)
 
 
 class NewAccount(Body):
@@ -51,7 +52,8 @@ class AccountQuery(ListQuery):
 
 class AccountShown(Resource):
     id: AccountId
-    promoter: PromoterId
+    promoter: PromoterId | None
+    agency: AgencyId | None
     rail: str
     country: str
     currency: str
@@ -70,8 +72,7 @@ def create(caller: Caller, promoter_id: PromoterId, body: NewAccount) -> Account
     """
     caller.require_promoter(promoter_id)
     people.promoter(promoter_id)
-    fields = body.model_dump(include={"rail", "country", "currency", "fields", "label"})
-    return show(service.add_account(PAYEE, promoter_id, **fields))
+    return _create("promoter", promoter_id, body)
 
 
 @endpoint("GET", "/promoters/{promoter_id}/payout-accounts", needs=OWNERS)
@@ -80,19 +81,14 @@ def all_accounts(
 ) -> Page[AccountShown]:
     """Payout accounts, newest first, with those that were replaced."""
     caller.require_promoter(promoter_id)
-    found = sa.select(PayoutAccount).filter_by(payee_kind=PAYEE, payee_id=promoter_id)
-    if query.currency is not None:
-        found = found.where(PayoutAccount.currency == query.currency)
-    if query.live is not None:
-        found = found.where(PayoutAccount.replaced_at.is_(None) == query.live)
-    return paging.page(found, query, by=[PayoutAccount.id], show=show)
+    return _all("promoter", promoter_id, query)
 
 
 @endpoint("GET", "/promoters/{promoter_id}/payout-accounts/{account_id}", needs=OWNERS)
 def one(caller: Caller, promoter_id: PromoterId, account_id: AccountId) -> AccountShown:
     """One payout account."""
     caller.require_promoter(promoter_id)
-    return show(queries.account_of(PAYEE, promoter_id, account_id))
+    return show(queries.account_of("promoter", promoter_id, account_id))
 
 
 @endpoint("PATCH", "/promoters/{promoter_id}/payout-accounts/{account_id}", needs=OWNERS)
@@ -105,7 +101,64 @@ def change(
 ) -> AccountShown:
     """Change the label. Another account is added, never edited."""
     caller.require_promoter(promoter_id)
-    account = queries.account_of(PAYEE, promoter_id, account_id, lock=True)
+    account = queries.account_of("promoter", promoter_id, account_id, lock=True)
+    return _change(account, body, if_match)
+
+
+@endpoint("POST", "/agencies/{agency_id}/payout-accounts", needs=AGENCYS, status=201)
+def create_of_agency(caller: Caller, agency_id: AgencyId, body: NewAccount) -> AccountShown:
+    """Say where a currency is to be paid to. It replaces the account before it.
+
+    Payouts that were made before still go where they were made for.
+    """
+    caller.require_agency(agency_id)
+    people.agency(agency_id)
+    return _create("agency", agency_id, body)
+
+
+@endpoint("GET", "/agencies/{agency_id}/payout-accounts", needs=AGENCYS)
+def all_of_agency(caller: Caller, agency_id: AgencyId, query: AccountQuery) -> Page[AccountShown]:
+    """Payout accounts, newest first, with those that were replaced."""
+    caller.require_agency(agency_id)
+    return _all("agency", agency_id, query)
+
+
+@endpoint("GET", "/agencies/{agency_id}/payout-accounts/{account_id}", needs=AGENCYS)
+def one_of_agency(caller: Caller, agency_id: AgencyId, account_id: AccountId) -> AccountShown:
+    """One payout account."""
+    caller.require_agency(agency_id)
+    return show(queries.account_of("agency", agency_id, account_id))
+
+
+@endpoint("PATCH", "/agencies/{agency_id}/payout-accounts/{account_id}", needs=AGENCYS)
+def change_of_agency(
+    caller: Caller,
+    agency_id: AgencyId,
+    account_id: AccountId,
+    body: AccountChange,
+    if_match: IfMatch,
+) -> AccountShown:
+    """Change the label. Another account is added, never edited."""
+    caller.require_agency(agency_id)
+    account = queries.account_of("agency", agency_id, account_id, lock=True)
+    return _change(account, body, if_match)
+
+
+def _create(kind: str, payee_id: int, body: NewAccount) -> AccountShown:
+    fields = body.model_dump(include={"rail", "country", "currency", "fields", "label"})
+    return show(service.add_account(kind, payee_id, **fields))
+
+
+def _all(kind: str, payee_id: int, query: AccountQuery) -> Page[AccountShown]:
+    found = sa.select(PayoutAccount).filter_by(payee_kind=kind, payee_id=payee_id)
+    if query.currency is not None:
+        found = found.where(PayoutAccount.currency == query.currency)
+    if query.live is not None:
+        found = found.where(PayoutAccount.replaced_at.is_(None) == query.live)
+    return paging.page(found, query, by=[PayoutAccount.id], show=show)
+
+
+def _change(account: PayoutAccount, body: AccountChange, if_match: IfMatch) -> AccountShown:
     if_match.check(account.version)
     if "label" in body.given():
         service.label_account(account, body.label)
@@ -115,7 +168,8 @@ def change(
 def show(account: PayoutAccount) -> AccountShown:
     return AccountShown(
         id=account.id,
-        promoter=account.payee_id,
+        promoter=account.payee_id if account.payee_kind == "promoter" else None,
+        agency=account.payee_id if account.payee_kind == "agency" else None,
         rail=account.rail,
         country=account.country,
         currency=account.currency,

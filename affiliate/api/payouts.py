@@ -35,7 +35,7 @@ from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.settlement import service as settlements
 
-READERS = (Right.READ_MONEY, Right.PROMOTE)
+READERS = (Right.READ_MONEY, Right.PROMOTE, Right.RUN_AGENCY)
 SHOWN_LINES = 200
 
 
@@ -162,7 +162,10 @@ def mark_returned(caller: Caller, payout_id: PayoutId, body: Why) -> PayoutDetai
 
 
 def _visible(caller: Caller) -> sa.ColumnElement[bool]:
-    mine = sa.and_(Payout.payee_kind == "promoter", Payout.payee_id.in_(caller.promoter_ids))
+    mine = sa.or_(
+        sa.and_(Payout.payee_kind == "promoter", Payout.payee_id.in_(caller.promoter_ids)),
+        sa.and_(Payout.payee_kind == "agency", Payout.payee_id.in_(caller.agency_ids)),
+    )
     if not caller.may(Right.READ_MONEY):
         return mine
     return sa.or_(within(Payout.merchant_id, caller.scope(Right.READ_MONEY)), mine)
@@ -170,7 +173,7 @@ def _visible(caller: Caller) -> sa.ColumnElement[bool]:
 
 def _seen(caller: Caller, payout_id: Pair) -> Payout:
     payout = queries.find(*payout_id)
-    if payout.payee_kind == "promoter" and payout.payee_id in caller.promoter_ids:
+    if caller.is_payee(payout.payee_kind, payout.payee_id):
         return payout
     if not caller.may(Right.READ_MONEY):
         raise NotFound("There is no such payout.")

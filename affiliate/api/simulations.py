@@ -16,6 +16,7 @@ from affiliate.api.orders import StepShown
 from affiliate.api.programs import TermsChange
 from affiliate.api.rules import RuleIn, Word, own
 from affiliate.api.shapes import (
+    AgencyId,
     Body,
     Instant,
     ListQuery,
@@ -87,7 +88,8 @@ class SimulationIn(Body):
 class PaidShown(Resource):
     line: int = Field(description="Counting from 1, in the order they were sent")
     role: str
-    payee: PromoterId | None  # null: the platform
+    payee: PromoterId | None  # null: the platform, or an agency
+    agency: AgencyId | None
     base: Money
     rate_ppm: int
     amount: Money
@@ -95,6 +97,11 @@ class PaidShown(Resource):
 
 class ByPromoter(Resource):
     promoter: PromoterId
+    difference: Money
+
+
+class ByAgency(Resource):
+    agency: AgencyId
     difference: Money
 
 
@@ -123,6 +130,7 @@ class ReplayShown(Resource):
     would: list[Money]
     difference: list[Money]
     by_promoter: list[ByPromoter] = Field(description="The largest differences")
+    by_agency: list[ByAgency]
     by_product: list[ByProduct]
     by_role: list[ByRole]
     created_at: Instant
@@ -286,6 +294,7 @@ def _paid(target: Target, currency: str) -> PaidShown:
         line=int(target.line),
         role=target.share.role,
         payee=target.share.payee_id if is_promoter else None,
+        agency=target.share.payee_id if target.share.payee_kind == "agency" else None,
         base=Money.of(target.base, currency),
         rate_ppm=target.ppm,
         amount=Money.of(target.amount, currency),
@@ -313,6 +322,10 @@ def show(row: Simulation) -> ReplayShown:
         by_promoter=[
             ByPromoter(promoter=int(key), difference=money)
             for key, money in _largest(by.get("promoter", {}))
+        ],
+        by_agency=[
+            ByAgency(agency=int(key), difference=money)
+            for key, money in _largest(by.get("agency", {}))
         ],
         by_product=[
             ByProduct(shop=(merchant_id, int(shop)), product=product or None, difference=money)

@@ -55,6 +55,7 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "grade_at": _("The promoter's grade was %(grade)s."),
         "grade_none": _("The promoter had no grade."),
         "volume_at": _("The promoter's %(measure)s of the last closed %(period)s: %(value)s."),
+        "agency_rate": _("Line %(line)s: the seller's agency gets %(rate_ppm)s %(mode)s."),
         "cap_cut": _("Line %(line)s, %(role)s: %(per)s left %(amount)s."),
         "tax_not_reported": _("Line %(line)s: no tax was reported, so what was paid is the base."),
         "refund_above_line": _("Line %(line)s: refunds exceed it by %(over)s; nothing is left."),
@@ -126,6 +127,9 @@ MEASURES: Mapping[str, Any] = MappingProxyType(
         "team_sales": _("team's sales"),
     }
 )
+MODES: Mapping[str, Any] = MappingProxyType(
+    {"own": _("of the base"), "difference": _("less what the seller gets")}
+)
 PERIODS: Mapping[str, Any] = MappingProxyType({"month": _("month"), "quarter": _("quarter")})
 PAYS: Mapping[str, Any] = MappingProxyType(
     {
@@ -171,6 +175,7 @@ _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "per": PERS,
         "measure": MEASURES,
         "period": PERIODS,
+        "mode": MODES,
     }
 )
 
@@ -200,6 +205,6 @@ def for_promoters(trace: Iterable[Step], promoter_ids: Collection[int]) -> list[
     return [
         [code, arguments]
         for code, arguments in trace
-        if "promoters" not in arguments
+        if not {"promoters", "agency"} & arguments.keys()
         and ("promoter" not in arguments or arguments["promoter"] in promoter_ids)
     ]

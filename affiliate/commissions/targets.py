@@ -14,7 +14,8 @@ from affiliate.commissions import rules
 from affiliate.commissions.rules import Share, Worth
 from affiliate.money import share, spread
 from affiliate.orders.facts import Note, Order
-from affiliate.programs import book
+from affiliate.programs import agencies, book
+from affiliate.programs.agencies import AgencyRate
 from affiliate.programs.book import Answer, Book, Kind, Question, Rule, normal_code, normal_word
 from affiliate.programs.grades import Figures, figures_of
 
@@ -44,6 +45,7 @@ class Seller:
     grade: int | None = None
     grade_name: str | None = None  # as it was called then
     volumes: Mapping[str, Figures] = field(default_factory=dict)  # by period that a rule asks of
+    agency: int | None = None  # that the seller was with, where an agency gets anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _seller_json(seller: Seller) -> dict[str, Any]:
         "grade": seller.grade,
         "grade_name": seller.grade_name,
         "volumes": {period: sold.as_json() for period, sold in seller.volumes.items()},
+        "agency": seller.agency,
     }
 
 
@@ -105,6 +108,7 @@ def frozen_of(stored: Mapping[str, Any]) -> Frozen:
             each["grade"],
             each["grade_name"],
             {period: figures_of(sold) for period, sold in each["volumes"].items()},
+            each["agency"],
         )
         for each in stored["sellers"]
     ]
@@ -156,6 +160,7 @@ class Pick:
     is_first: bool  # of the lines that chose this rule
     answer: Answer | None  # how it was chosen; None in a program without rules
     locked: datetime | None = None
+    agency: AgencyRate | None = None  # what the seller's agency gets beside it
 
     @property
     def kind(self) -> str:
@@ -233,8 +238,13 @@ def _within_order(found: list[Target], room: int, notes: list[Note]) -> list[Tar
 def cut_note(target: Target, granted: int, per: str) -> Note:
     """That a cap left less of a target."""
     share_of = target.share
-    about = {"line": target.line, "role": share_of.role, "promoter": share_of.payee_id}
+    about = {"line": target.line, "role": share_of.role, _whose(share_of): share_of.payee_id}
     return ("cap_cut", about | {"per": per, "amount": granted})
+
+
+def _whose(share_of: Share) -> str:
+    """Under which name a note tells the payee: promoters read what is told of promoters."""
+    return "agency" if share_of.payee_kind == "agency" else "promoter"
 
 
 def _sellers(worth: Worth, credited: Sequence[Credited]) -> tuple[int, ...]:
@@ -284,7 +294,25 @@ def _picks(
             pick = _pick(page, asked, worths[index], taken, instant)
             if index not in best or pick.full > best[index].full:
                 best[index] = pick
+    if seller.agency is not None:
+        _add_agency(best, worths, seller, rule_book.as_of(frozen.at), shop_id)
     return _with_firsts(best, worths)
+
+
+def _add_agency(
+    best: dict[int, Pick],
+    worths: Sequence[Worth],
+    seller: Seller,
+    page: book.Page,
+    shop_id: int,
+) -> None:
+    """What the seller's agency gets of each line, as of the payment; a notice is the seller's."""
+    assert seller.agency is not None
+    for index, pick in best.items():
+        product = worths[index].line.product_external_id
+        key = (shop_id, product) if product else None
+        rate = agencies.choose(page.agency_rates, seller.agency, seller.promoter_id, key)
+        best[index] = replace(pick, agency=rate)
 
 
 def _question(
@@ -366,7 +394,7 @@ def _of_seller(
     worth = parts.worth
     base, left = parts.of(worth.base, number), parts.of(worth.remaining_base, number)
     direct = Share(seller.role, "promoter", seller.promoter_id, pick.ppm)
-    shares = [direct, *seller.others]
+    shares = [direct, *_of_agency(pick), *seller.others]
     wanted = [share(left, each.ppm) for each in shares]
     room_of = left
     if pick.rule is not None and pick.kind == Kind.PER_UNIT:
@@ -374,6 +402,8 @@ def _of_seller(
     elif pick.rule is not None and pick.kind == Kind.PER_ORDER:
         wanted[0] = parts.of(pick.rule.amount, number) if pick.is_first and is_open else 0
         room_of = base  # it stands for all lines that chose the rule, also when this one went back
+    if pick.agency is not None and pick.kind != Kind.PERCENT:
+        wanted[1] = pick.agency.beside(left, wanted[0])
     granted = rules.within(min(room_of, share(room_of, pick.max_total_ppm)), wanted)
     _tell_choice(worth, seller, pick, notes)
     targets_of = []
@@ -394,6 +424,14 @@ def _of_seller(
     return targets_of
 
 
+def _of_agency(pick: Pick) -> list[Share]:
+    """The share of the seller's agency, if it gets any."""
+    if pick.agency is None:
+        return []
+    ppm = pick.agency.after(pick.ppm) if pick.kind == Kind.PERCENT else 0
+    return [Share("agency", "agency", pick.agency.agency_id, ppm)]
+
+
 def _fee(worth: Worth, via_id: int, ppm: int, notes: list[Note]) -> Target:
     """The platform's fee stands aside of the ceiling, and is taken once for a line."""
     fee = Share(PLATFORM_FEE, "platform", 0, ppm)
@@ -410,7 +448,7 @@ def _share_note(
         {
             "line": worth.line.external_id,
             "role": each.role,
-            "promoter": each.payee_id,
+            _whose(each): each.payee_id,
             "paid": parts.of(worth.paid, number),
             "base": parts.of(worth.base, number),
             "remaining_base": parts.of(worth.remaining_base, number),
@@ -434,6 +472,10 @@ def _tell_choice(worth: Worth, seller: Seller, pick: Pick, notes: list[Note]) ->
         )
     if pick.locked is not None:
         notes.append(("rate_locked", about | {"at": pick.locked.isoformat()}))
+    if pick.agency is not None:
+        rate = {"mode": str(pick.agency.mode), "rate_ppm": pick.agency.ppm}
+        told = {"line": worth.line.external_id, "agency": pick.agency.agency_id}
+        notes.append(("agency_rate", told | rate))
 
 
 def _in_words(rule: Rule) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def users() -> None:
 @click.option("--role", required=True, type=ROLE)
 @click.option("--merchant", metavar="ID", help="mer_…, for merchant roles and finance of one.")
 @click.option("--promoter", metavar="ID", help="prm_…, for the role promoter.")
+@click.option("--agency", metavar="ID", help="agn_…, for the role agency.")
 @click.option("--name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from stdin; no link.")
 @in_app
@@ -34,6 +35,7 @@ def create_user(
     role: str,
     merchant: str | None,
     promoter: str | None,
+    agency: str | None,
     name: str | None,
     password_stdin: bool,
 ) -> None:
@@ -44,7 +46,7 @@ def create_user(
     known = queries.user_by_email(email)
     password = _password() if password_stdin else None
     user = known or service.create_user(email, name=name)
-    service.grant(user, Role(role), **_place(merchant, promoter))
+    service.grant(user, Role(role), **_place(merchant, promoter, agency))
     if password is not None:
         service.set_password(user, password)
     if known:
@@ -74,10 +76,16 @@ def keys() -> None:
 @click.option("--role", required=True, type=ROLE)
 @click.option("--merchant", metavar="ID", help="mer_…, for merchant roles and finance of one.")
 @click.option("--promoter", metavar="ID", help="prm_…, for the role promoter.")
+@click.option("--agency", metavar="ID", help="agn_…, for the role agency.")
 @click.option("--user", metavar="E-MAIL", help="Whom it acts as; they must hold the role.")
 @in_app
 def create_key(
-    name: str, role: str, merchant: str | None, promoter: str | None, user: str | None
+    name: str,
+    role: str,
+    merchant: str | None,
+    promoter: str | None,
+    agency: str | None,
+    user: str | None,
 ) -> None:
     """Print a new key, alone on stdout. It is shown this once.
 
@@ -85,18 +93,21 @@ def create_key(
     settlements.
     """
     owner = _user(user) if user else None
-    _, text = service.create_key(name, Role(role), user=owner, **_place(merchant, promoter))
+    _, text = service.create_key(name, Role(role), user=owner, **_place(merchant, promoter, agency))
     click.echo(text)
 
 
-def _place(merchant: str | None, promoter: str | None) -> dict[str, int | None]:
+def _place(merchant: str | None, promoter: str | None, agency: str | None) -> dict[str, int | None]:
     merchant_id = ids.decode_one("mer", merchant) if merchant else None
     promoter_id = ids.decode_one("prm", promoter) if promoter else None
     if merchant_id is not None:
         queries.merchant(merchant_id)
     if promoter_id is not None:
         queries.promoter(promoter_id)
-    return {"merchant_id": merchant_id, "promoter_id": promoter_id}
+    agency_id = ids.decode_one("agn", agency) if agency else None
+    if agency_id is not None:
+        queries.agency(agency_id)
+    return {"merchant_id": merchant_id, "promoter_id": promoter_id, "agency_id": agency_id}
 
 
 def _user(email: str) -> User:

@@ -47,7 +47,7 @@ class User(Stamped, Model):
 
 
 class Grant(Stamped, Model):
-    """A role of a user, for one merchant, one promoter, or the whole instance."""
+    """A role of a user, for one merchant, promoter or agency, or the whole instance."""
 
     __tablename__ = "role_grants"
 
@@ -56,16 +56,23 @@ class Grant(Stamped, Model):
     role: Mapped[str]
     merchant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("merchants.id"))
     promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
+    agency_id: Mapped[int | None] = mapped_column(sa.ForeignKey("agencies.id"))
 
     __table_args__ = (
         sa.UniqueConstraint(
-            "user_id", "role", "merchant_id", "promoter_id", postgresql_nulls_not_distinct=True
+            "user_id",
+            "role",
+            "merchant_id",
+            "promoter_id",
+            "agency_id",
+            name="role_grants_once_key",
+            postgresql_nulls_not_distinct=True,
         ),
         sa.CheckConstraint(
-            "(role LIKE 'merchant\\_%' AND merchant_id IS NOT NULL AND promoter_id IS NULL)"
-            " OR (role LIKE 'finance\\_%' AND promoter_id IS NULL)"
-            " OR (role = 'promoter' AND promoter_id IS NOT NULL AND merchant_id IS NULL)"
-            " OR (role IN ('operator', 'agency') AND merchant_id IS NULL AND promoter_id IS NULL)",
+            "(role LIKE 'merchant\\_%') <= (merchant_id IS NOT NULL)"
+            " AND (merchant_id IS NULL OR role LIKE 'merchant\\_%' OR role LIKE 'finance\\_%')"
+            " AND (role = 'promoter') = (promoter_id IS NOT NULL)"
+            " AND (role = 'agency') = (agency_id IS NOT NULL)",
             name="scope_fits_role",
         ),
     )
@@ -142,6 +149,47 @@ class RecoveryCode(Stamped, Model):
     used_at: Mapped[datetime | None]
 
     __table_args__ = (sa.UniqueConstraint("user_id", "code_hash"),)
+
+
+class Agency(Stamped, Model):
+    """An organisation that manages promoters and takes a share: a membership, no tree level."""
+
+    __tablename__ = "agencies"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+    email: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+    country: Mapped[str | None] = mapped_column(sa.CHAR(2))
+    closed_at: Mapped[datetime | None]  # then nobody is with it any more
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class AgencyMember(Stamped, Model):
+    """A promoter who was invited by an agency and, once accepted, is with it: [since, until)."""
+
+    __tablename__ = "agency_members"
+
+    id: Mapped[Key]
+    agency_id: Mapped[int] = mapped_column(sa.ForeignKey("agencies.id"), index=True)
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"))
+    since: Mapped[datetime | None]  # null: invited, and has not said yes
+    until: Mapped[datetime | None]
+    ended_by: Mapped[str | None]  # agency, promoter, operator
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.CheckConstraint("until >= since", name="order"),
+        sa.CheckConstraint("(until IS NULL) = (ended_by IS NULL)", name="ended_by"),
+        sa.Index("agency_members_promoter_idx", "promoter_id", "since"),
+        sa.Index(
+            "agency_members_one_idx", "promoter_id",
+            unique=True, postgresql_where=sa.text("since IS NOT NULL AND until IS NULL"),
+        ),
+        sa.Index(
+            "agency_members_asked_idx", "agency_id", "promoter_id",
+            unique=True, postgresql_where=sa.text("until IS NULL"),
+        ),
+    )  # fmt: skip
 
 
 class PayoutMode(StrEnum):

@@ -12,6 +12,8 @@ from affiliate.db import Model, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.people.models import (
+    Agency,
+    AgencyMember,
     ApiKey,
     Device,
     Grant,
@@ -58,7 +60,7 @@ def caller_of(key: ApiKey) -> Caller:
 
 
 def held(grant: Grant) -> Held:
-    return Held(Role(grant.role), grant.merchant_id, grant.promoter_id)
+    return Held(Role(grant.role), grant.merchant_id, grant.promoter_id, grant.agency_id)
 
 
 def user_by_email(email: str) -> User | None:
@@ -108,7 +110,12 @@ def user_of_link(secret: str, *purposes: str) -> User | None:
 
 
 def grant_of(
-    user_id: int, role: Role, *, merchant_id: int | None = None, promoter_id: int | None = None
+    user_id: int,
+    role: Role,
+    *,
+    merchant_id: int | None = None,
+    promoter_id: int | None = None,
+    agency_id: int | None = None,
 ) -> Grant | None:
     return db.session.scalar(
         sa.select(Grant).where(
@@ -116,6 +123,7 @@ def grant_of(
             Grant.role == role,
             Grant.merchant_id.is_not_distinct_from(merchant_id),
             Grant.promoter_id.is_not_distinct_from(promoter_id),
+            Grant.agency_id.is_not_distinct_from(agency_id),
         )
     )
 
@@ -161,6 +169,63 @@ def _one(model: type[Row], row_id: int, *, lock: bool) -> Row:
     if row is None:
         raise NotFound(_("There is no such thing here."))
     return row
+
+
+def agency(agency_id: int, *, lock: bool = False) -> Agency:
+    return _one(Agency, agency_id, lock=lock)
+
+
+def agencies(agency_ids: Iterable[int]) -> dict[int, Agency]:
+    found = db.session.scalars(sa.select(Agency).where(among(Agency.id, set(agency_ids))))
+    return {agency.id: agency for agency in found}
+
+
+def agency_member(agency_id: int, promoter_id: int, *, lock: bool = False) -> AgencyMember:
+    """The open membership or invitation; NotFound if there is none."""
+    wanted = sa.select(AgencyMember).where(
+        AgencyMember.agency_id == agency_id,
+        AgencyMember.promoter_id == promoter_id,
+        AgencyMember.until.is_(None),
+    )
+    found = db.session.scalar(wanted.with_for_update() if lock else wanted)
+    if found is None:
+        raise NotFound(_("There is no such promoter here."))
+    return found
+
+
+def agencies_of(promoter_id: int) -> list[tuple[AgencyMember, Agency]]:
+    """The agency a promoter is with, and those that invite; open ones, the oldest first."""
+    rows = db.session.execute(
+        sa.select(AgencyMember, Agency)
+        .join(Agency, Agency.id == AgencyMember.agency_id)
+        .where(AgencyMember.promoter_id == promoter_id, AgencyMember.until.is_(None))
+        .order_by(AgencyMember.id)
+    )
+    return [(member, agency) for member, agency in rows]
+
+
+def agencies_as_of(wanted: Collection[At]) -> dict[At, int]:
+    """The agency that each promoter was with at that instant; who was with none is left out."""
+    rows = db.session.execute(
+        sa.select(
+            AgencyMember.promoter_id,
+            AgencyMember.agency_id,
+            AgencyMember.since,
+            AgencyMember.until,
+        ).where(
+            among(AgencyMember.promoter_id, {who for who, _ in wanted}),
+        )
+    )
+    times: dict[int, list[tuple[int, datetime, datetime | None]]] = defaultdict(list)
+    for who, agency_id, since, until in rows:
+        if since is not None:  # who never said yes was never with it
+            times[who].append((agency_id, since, until))
+    return {
+        (who, at): agency_id
+        for who, at in wanted
+        for agency_id, since, until in times[who]
+        if since <= at and (until is None or at < until)
+    }
 
 
 def merchants(merchant_ids: Iterable[int]) -> dict[int, Merchant]:

@@ -33,6 +33,7 @@ class Right(StrEnum):
     MAKE_SETTLEMENTS = "make_settlements"
     APPROVE_SETTLEMENTS = "approve_settlements"
     PROMOTE = "promote"  # one's own profile, links, earnings, payout accounts
+    RUN_AGENCY = "run_agency"  # its promoters, its earnings, its payout accounts
 
 
 _MERCHANT = frozenset({Role.MERCHANT_OWNER, Role.MERCHANT_STAFF, Role.MERCHANT_ANALYST})
@@ -49,6 +50,7 @@ HOLDERS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.MAKE_SETTLEMENTS: frozenset({Role.OPERATOR, Role.FINANCE_MAKER}),
         Right.APPROVE_SETTLEMENTS: frozenset({Role.FINANCE_CHECKER}),
         Right.PROMOTE: frozenset({Role.PROMOTER}),
+        Right.RUN_AGENCY: frozenset({Role.AGENCY}),
     }
 )
 # Four eyes are people's eyes: a key without a person behind it counts for none.
@@ -59,11 +61,12 @@ Scope = frozenset[int] | None  # merchant ids; None: every merchant
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A role as its holder has it: for one merchant, one promoter, or the whole instance."""
+    """A role as its holder has it: for one merchant, promoter or agency, or the whole instance."""
 
     role: Role
     merchant_id: int | None = None
     promoter_id: int | None = None
+    agency_id: int | None = None
 
     def covers(self, merchant_id: int) -> bool:
         if self.merchant_id is not None:
@@ -118,6 +121,23 @@ class Caller:
         """The promoter is the caller, or the caller administers the instance; else NotFound."""
         if promoter_id not in self.promoter_ids and not self.may(Right.ADMINISTER):
             raise NotFound(_("There is no such promoter here."))
+
+    @property
+    def agency_ids(self) -> frozenset[int]:
+        """The agencies this caller works for."""
+        return frozenset(
+            held.agency_id for held in self._with(Right.RUN_AGENCY) if held.agency_id is not None
+        )
+
+    def is_payee(self, kind: str, payee_id: int) -> bool:
+        """Whether what this payee earns is the caller's."""
+        mine = {"promoter": self.promoter_ids, "agency": self.agency_ids}
+        return payee_id in mine.get(kind, frozenset())
+
+    def require_agency(self, agency_id: int) -> None:
+        """The caller works for it, or administers the instance; else NotFound."""
+        if agency_id not in self.agency_ids and not self.may(Right.ADMINISTER):
+            raise NotFound(_("There is no such agency here."))
 
     def _with(self, right: Right) -> list[Held]:
         if self.is_service and right in PEOPLE_ONLY:

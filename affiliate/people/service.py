@@ -133,20 +133,28 @@ def check_password_length(password: str) -> None:
 
 
 def grant(
-    user: User, role: Role, *, merchant_id: int | None = None, promoter_id: int | None = None
+    user: User,
+    role: Role,
+    *,
+    merchant_id: int | None = None,
+    promoter_id: int | None = None,
+    agency_id: int | None = None,
 ) -> Grant:
     """Give a role. Giving it again changes nothing."""
-    _check_scope(role, merchant_id, promoter_id)
-    known = queries.grant_of(user.id, role, merchant_id=merchant_id, promoter_id=promoter_id)
+    _check_scope(role, merchant_id, promoter_id, agency_id)
+    place = {"merchant_id": merchant_id, "promoter_id": promoter_id, "agency_id": agency_id}
+    known = queries.grant_of(user.id, role, **place)
     if known:
         return known
-    new = Grant(user_id=user.id, role=role, merchant_id=merchant_id, promoter_id=promoter_id)
+    new = Grant(user_id=user.id, role=role, **place)
     db.session.add(new)
     db.session.flush()
     return new
 
 
-def _check_scope(role: Role, merchant_id: int | None, promoter_id: int | None) -> None:
+def _check_scope(
+    role: Role, merchant_id: int | None, promoter_id: int | None, agency_id: int | None
+) -> None:
     if role.startswith("merchant_") and merchant_id is None:
         raise invalid("/merchant", "missing", _("The role %(role)s needs a merchant.", role=role))
     if merchant_id is not None and not role.startswith(("merchant_", "finance_")):
@@ -157,6 +165,8 @@ def _check_scope(role: Role, merchant_id: int | None, promoter_id: int | None) -
         raise invalid(
             "/promoter", "not_for_role", _("A promoter goes with the role promoter only.")
         )
+    if (role is Role.AGENCY) != (agency_id is not None):
+        raise invalid("/agency", "not_for_role", _("An agency goes with the role agency only."))
 
 
 def create_link(user: User, purpose: str = "password", *, lives: timedelta = LINK_LIVES) -> str:
@@ -267,6 +277,7 @@ def create_key(
     *,
     merchant_id: int | None = None,
     promoter_id: int | None = None,
+    agency_id: int | None = None,
     user: User | None = None,
 ) -> tuple[ApiKey, str]:
     """A key and its text, which is shown this once.
@@ -274,13 +285,14 @@ def create_key(
     It acts as the user by that one role, which the user must hold. Without a user it gets a
     service user of its own, who can neither make nor approve settlements.
     """
+    place = {"merchant_id": merchant_id, "promoter_id": promoter_id, "agency_id": agency_id}
     if user is None:
         user = User(name=name, is_service=True)
         db.session.add(user)
         db.session.flush()
-        held: Grant | None = grant(user, role, merchant_id=merchant_id, promoter_id=promoter_id)
+        held: Grant | None = grant(user, role, **place)
     else:
-        held = queries.grant_of(user.id, role, merchant_id=merchant_id, promoter_id=promoter_id)
+        held = queries.grant_of(user.id, role, **place)
     if held is None:
         raise RoleNotHeld(
             _("%(email)s does not hold the role %(role)s there.", email=user.email, role=role)
@@ -371,7 +383,7 @@ def create_promoter(
 
 
 def change_promoter(promoter: Promoter, changes: dict[str, Any]) -> None:
-    with _unique_email(changes.get("email")):
+    with unique_email(changes.get("email")):
         _set_contact(promoter, changes)
         _change(promoter, {k: v for k, v in changes.items() if k not in {"email", "phone"}})
 
@@ -465,13 +477,13 @@ def _change(row: Merchant | Promoter, changes: dict[str, Any]) -> None:
 
 
 def _add_unique(row: User | Promoter, email: str | None) -> None:
-    with _unique_email(email):
+    with unique_email(email):
         db.session.add(row)
         db.session.flush()
 
 
 @contextmanager
-def _unique_email(email: str | None) -> Iterator[None]:
+def unique_email(email: str | None) -> Iterator[None]:
     """Asked of the unique index, so that of two at once one is refused."""
     try:
         with db.session.begin_nested():

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from affiliate.money import share
+from affiliate.programs import agencies
+from affiliate.programs.agencies import AgencyRate
 from affiliate.programs.grades import Band, Figures
 
 Product = tuple[int, str]  # shop, and the product's id there
@@ -90,14 +92,16 @@ class Page:
 
     terms: Terms
     rules: Sequence[Rule]
+    agency_rates: Sequence[AgencyRate] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All versions of a program's terms and rules, each earliest first."""
+    """All versions of a program's terms, rules and agencies' rates, each earliest first."""
 
     terms: Sequence[Terms]
     rules: Sequence[Rule] = ()
+    agency_rates: Sequence[AgencyRate] = ()
 
     def as_of(self, at: datetime) -> Page:
         terms = [each for each in self.terms if each.effective_from <= at][-1]
@@ -105,7 +109,8 @@ class Book:
         for rule in self.rules:
             if rule.effective_from <= at:
                 latest[rule.rule_id] = rule
-        return Page(terms, [rule for rule in latest.values() if not rule.ended])
+        rules = [rule for rule in latest.values() if not rule.ended]
+        return Page(terms, rules, agencies.as_of(self.agency_rates, at))
 
     @property
     def has_caps(self) -> bool:

@@ -220,6 +220,51 @@ class RuleVersion(Owned, Model):
     )
 
 
+class AgencyRate(Owned, Model):
+    """That an agency gets a share in a program: of all its promoters' sales, or of one promoter's
+    or one product's. How much stands in its versions.
+    """
+
+    __tablename__ = "agency_rates"
+
+    program_id: Mapped[int]
+    agency_id: Mapped[int] = mapped_column(sa.ForeignKey("agencies.id"), index=True)
+    promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
+    product_id: Mapped[int | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("program_id", "programs"),
+        same_merchant("product_id", "products"),
+        sa.UniqueConstraint(
+            "merchant_id", "program_id", "agency_id", "promoter_id", "product_id",
+            name="agency_rates_subject_key", postgresql_nulls_not_distinct=True,
+        ),
+    )  # fmt: skip
+
+
+class AgencyRateVersion(Owned, Model):
+    """How much, from an instant on. Never edited (a trigger sees to it), like a rule's version."""
+
+    __tablename__ = "agency_rate_versions"
+
+    rate_id: Mapped[int]
+    effective_from: Mapped[datetime]
+    ended: Mapped[bool] = mapped_column(default=False)
+    mode: Mapped[str]
+    ppm: Mapped[int]
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))  # who stated it
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("rate_id", "agency_rates"),
+        sa.UniqueConstraint("merchant_id", "rate_id", "effective_from"),
+        sa.CheckConstraint("mode IN ('own', 'difference')", name="mode"),
+        sa.CheckConstraint("ppm BETWEEN 0 AND 1000000", name="ppm"),
+    )
+
+
 class Terms(Owned, Model):
     """What a program pays, from an instant on. Never edited: a change is a later row.
 

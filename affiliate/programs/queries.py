@@ -8,13 +8,15 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.catalog.models import Product
-from affiliate.db import among, db
+from affiliate.db import among, among_keys, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.programs import book
+from affiliate.programs import agencies, book
 from affiliate.programs.book import Book
 from affiliate.programs.grades import Band
 from affiliate.programs.models import (
+    AgencyRate,
+    AgencyRateVersion,
     Grade,
     GradeStanding,
     Group,
@@ -91,7 +93,7 @@ def books(programs: Collection[ProgramKey], *, share: bool = False) -> dict[Prog
         db.session.execute(
             sa.select(Program.id).where(wanted).order_by(Program.id).with_for_update(read=True)
         )
-    terms, rules = terms_of(programs), rules_of(programs)
+    terms, rules, rates = terms_of(programs), rules_of(programs), agency_rates_of(programs)
     return {
         key: Book(
             [
@@ -105,6 +107,7 @@ def books(programs: Collection[ProgramKey], *, share: bool = False) -> dict[Prog
                 for each in terms[key]
             ],
             rules.get(key, []),
+            rates.get(key, []),
         )
         for key in programs
     }
@@ -151,6 +154,63 @@ def rules_of(programs: Collection[ProgramKey]) -> dict[ProgramKey, list[book.Rul
         key = (rule.merchant_id, rule.program_id)
         found.setdefault(key, []).append(_version(rule, version, product))
     return {key: book.standing(versions) for key, versions in found.items()}
+
+
+def agency_rates_of(
+    programs: Collection[ProgramKey],
+) -> dict[ProgramKey, list[agencies.AgencyRate]]:
+    """All versions of what agencies get in these programs, earliest first."""
+    of_rate = sa.and_(
+        AgencyRateVersion.merchant_id == AgencyRate.merchant_id,
+        AgencyRateVersion.rate_id == AgencyRate.id,
+    )
+    of_product = sa.and_(
+        Product.merchant_id == AgencyRate.merchant_id, Product.id == AgencyRate.product_id
+    )
+    rows = db.session.execute(
+        sa.select(AgencyRate, AgencyRateVersion, Product.shop_id, Product.external_id)
+        .join(AgencyRateVersion, of_rate)
+        .outerjoin(Product, of_product)
+        .where(sa.tuple_(AgencyRate.merchant_id, AgencyRate.program_id).in_(list(programs)))
+        .order_by(AgencyRateVersion.effective_from, AgencyRateVersion.id)
+    )
+    found: dict[ProgramKey, list[agencies.AgencyRate]] = {}
+    for rate, version, shop_id, external_id in rows:
+        found.setdefault((rate.merchant_id, rate.program_id), []).append(
+            agencies.AgencyRate(
+                rate_id=rate.id,
+                version_id=version.id,
+                agency_id=rate.agency_id,
+                effective_from=version.effective_from,
+                mode=version.mode,
+                ppm=version.ppm,
+                ended=version.ended,
+                promoter_id=rate.promoter_id,
+                product=None if external_id is None else (shop_id, external_id),
+            )
+        )
+    return found
+
+
+def agency_rate(
+    merchant_id: int, program_id: int, rate_id: int, *, lock: bool = False
+) -> AgencyRate:
+    found = db.session.get(AgencyRate, (merchant_id, rate_id), with_for_update=lock or None)
+    if found is None or found.program_id != program_id:
+        raise NotFound(_("There is no such rate."))
+    return found
+
+
+def latest_agency_rates(
+    rates: Collection[tuple[int, int]],
+) -> dict[tuple[int, int], AgencyRateVersion]:
+    """What each rate of an agency says last, by merchant and rate."""
+    rows = db.session.scalars(
+        sa.select(AgencyRateVersion)
+        .where(among_keys(AgencyRateVersion.merchant_id, AgencyRateVersion.rate_id, list(rates)))
+        .order_by(AgencyRateVersion.effective_from)
+    )
+    return {(row.merchant_id, row.rate_id): row for row in rows}
 
 
 def _version(rule: Rule, version: RuleVersion, product: book.Product | None) -> book.Rule:

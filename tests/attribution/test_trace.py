@@ -20,7 +20,8 @@ ARGUMENTS = {
     "line": "l1", "over": 5, "total": 5, "computed": 6, "currency": "BRL", "role": "tier_2",
     "rate_ppm": 30_000, "paid": 1, "base": 1, "remaining_base": 1, "amount": 1, "capped": True,
     "by": "coupon", "of": 3, "scope": "product", "kind": "per_unit", "each": 5, "in": "BRL",
-    "condition": "coupon", "per": "order",
+    "condition": "coupon", "per": "order", "grade": "Gold", "measure": "sales",
+    "period": "month", "value": 5, "mode": "own", "agency": 7,
 }  # fmt: skip
 
 

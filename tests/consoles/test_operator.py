@@ -14,7 +14,7 @@ from affiliate.jobs import Job
 from affiliate.people.models import ApiKey, Grant, Merchant, Role, User
 from tests.consoles.signed_in import sign_in
 from tests.consoles.test_finance import STATEMENTS, statements
-from tests.factories.people import a_key, a_merchant, a_user, bearer
+from tests.factories.people import a_key, a_merchant, a_user, an_agency, bearer
 
 PAGES = (
     "/operator/", "/operator/merchants/", "/operator/merchants/new", "/operator/users/",
@@ -66,7 +66,8 @@ def test_a_stranger_is_asked_to_sign_in_on_every_page(client):
 def test_for_everybody_else_there_is_no_such_console(client, role):
     with unit_of_work():
         merchant = a_merchant() if role is Role.MERCHANT_OWNER else None
-        sign_in(client, a_user(role, merchant=merchant))
+        agency = an_agency() if role is Role.AGENCY else None
+        sign_in(client, a_user(role, merchant=merchant, agency=agency))
 
     assert {client.get(path).status_code for path in PAGES} == {404}
     assert client.post("/operator/users/new", data={}).status_code == 404

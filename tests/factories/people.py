@@ -2,8 +2,8 @@
 
 import itertools
 
-from affiliate.people import service
-from affiliate.people.models import Merchant, Promoter, Role, User
+from affiliate.people import agencies, service
+from affiliate.people.models import Agency, Merchant, Promoter, Role, User
 
 _numbers = itertools.count(1)
 
@@ -24,11 +24,20 @@ def a_promoter(
     )
 
 
+def an_agency(name: str = "Rede Sol", *members: Promoter) -> Agency:
+    """With these promoters, from now on."""
+    agency = agencies.create(name)
+    for member in members:
+        agencies.accept(agencies.invite(agency, member))
+    return agency
+
+
 def a_user(
     role: Role | None = Role.OPERATOR,
     *,
     merchant: Merchant | None = None,
     promoter: Promoter | None = None,
+    agency: Agency | None = None,
     email: str | None = None,
     password: str | None = None,
 ) -> User:
@@ -39,6 +48,7 @@ def a_user(
             role,
             merchant_id=merchant and merchant.id,
             promoter_id=promoter and promoter.id,
+            agency_id=agency and agency.id,
         )
     return user
 
@@ -48,6 +58,7 @@ def a_key(
     *,
     merchant: Merchant | None = None,
     promoter: Promoter | None = None,
+    agency: Agency | None = None,
     user: User | None = None,
 ) -> str:
     """The text of an API key: of a service user, or of `user`, who must hold the role."""
@@ -56,6 +67,7 @@ def a_key(
         role,
         merchant_id=merchant and merchant.id,
         promoter_id=promoter and promoter.id,
+        agency_id=agency and agency.id,
         user=user,
     )
     return text

@@ -20,7 +20,7 @@ from affiliate.orders.models import Line, Order
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout, PayoutAccount
 from affiliate.people import service as people
-from affiliate.people.models import Merchant, Promoter, User
+from affiliate.people.models import Agency, Merchant, Promoter, User
 from affiliate.programs.models import Program
 from affiliate.settlement import runs, service
 from affiliate.settlement.models import Settlement
@@ -33,10 +33,10 @@ THROUGH = datetime(2026, 11, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
-def an_account(promoter: Promoter, *, currency: str = "BRL", **fields: str) -> PayoutAccount:
+def an_account(payee: Promoter | Agency, *, currency: str = "BRL", **fields: str) -> PayoutAccount:
     return payouts.add_account(
-        "promoter",
-        promoter.id,
+        "agency" if isinstance(payee, Agency) else "promoter",
+        payee.id,
         rail="file",
         country=fields.get("iban", "BR")[:2],
         currency=currency,

@@ -71,7 +71,7 @@ def test_a_key_stands_alone_on_stdout_and_works(client):
     assert result.stdout.count("\n") == 1
     me = client.get("/api/v1/me", headers=bearer(result.stdout.strip())).json
     assert me["is_service"]
-    assert me["roles"] == [{"role": "operator", "merchant": None, "promoter": None}]
+    assert me["roles"] == [{"role": "operator", "merchant": None, "promoter": None, "agency": None}]
 
 
 def test_a_key_can_act_as_a_person_for_one_merchant(client):

@@ -117,6 +117,7 @@ class _Freezing:
         self.groups = programs.group_members(merchant_id, everybody) if needs_groups else {}
         self.locked = self._locked()
         self.volumes, self.grades = self._standing()
+        self.agencies = self._agencies()
 
     def frozen(self) -> dict[int, Frozen]:
         return {order.id: self._of(order) for order in self.orders}
@@ -162,6 +163,7 @@ class _Freezing:
             grade=grade.id if grade else None,
             grade_name=grade.name if grade else None,
             volumes=self.volumes.get((who, at), {}),
+            agency=self.agencies.get((who, at)),
         )
 
     def _terms(self) -> dict[int, Terms]:
@@ -250,6 +252,16 @@ class _Freezing:
             grading.volumes_of(self.merchant, banded, periods) if banded else {},
             grading.grades_of(self.merchant, graded) if graded else {},
         )
+
+    def _agencies(self) -> dict[At, int]:
+        """Which agency each seller was with, where agencies get anything at all."""
+        wanted = {
+            (who, self.at[order.id])
+            for order in self.orders
+            if self._book(order).agency_rates
+            for who in self.credited[order.id].promoter_ids
+        }
+        return people.agencies_as_of(wanted) if wanted else {}
 
     def _book(self, order: Stored) -> Book:
         return self.books[self.credited[order.id].program_id or 0]

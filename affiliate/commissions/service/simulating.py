@@ -159,7 +159,7 @@ class Difference:
 
     paid: Counter[str] = field(default_factory=Counter)  # what was booked
     would: Counter[str] = field(default_factory=Counter)  # what the draft says
-    by: dict[str, Counter[str]] = field(default_factory=dict)  # promoter, product, role
+    by: dict[str, Counter[str]] = field(default_factory=dict)  # promoter, agency, product, role
 
     def add(self, currency: str, amount: int, **about: object) -> None:
         for kind, key in about.items():
@@ -204,7 +204,7 @@ def _replay(program: Program, draft: Draft, ids: Sequence[int]) -> Difference:
                 found.add(
                     order.facts.currency,
                     target.amount,
-                    promoter=target.share.payee_id,
+                    **{target.share.payee_kind: target.share.payee_id},
                     product=_product(order.shop_id, products[target.line]),
                     role=target.share.role,
                 )
@@ -215,22 +215,21 @@ def _replay(program: Program, draft: Draft, ids: Sequence[int]) -> Difference:
 def _take_off_what_was_paid(merchant_id: int, ids: Sequence[int], found: Difference) -> None:
     rows = db.session.execute(
         sa.text(
-            "SELECT c.payee_id, o.shop_id, l.product_external_id, c.role, c.currency,"
+            "SELECT c.payee_kind, c.payee_id, o.shop_id, l.product_external_id, c.role, c.currency,"
             " sum(e.amount)::bigint"
             " FROM entries e"
             " JOIN commissions c ON (c.merchant_id, c.id) = (e.merchant_id, e.commission_id)"
             " JOIN orders o ON (o.merchant_id, o.id) = (e.merchant_id, e.order_id)"
             " JOIN order_lines l ON (l.merchant_id, l.id) = (c.merchant_id, c.line_id)"
             " WHERE e.merchant_id = :merchant AND e.order_id = ANY (:orders)"
-            " AND e.state <> 'estimated' AND c.payee_kind <> 'platform' GROUP BY 1, 2, 3, 4, 5"
+            " AND e.state <> 'estimated' AND c.payee_kind <> 'platform' GROUP BY 1, 2, 3, 4, 5, 6"
         ),
         {"merchant": merchant_id, "orders": list(ids)},
     )
-    for payee_id, shop_id, product, role, currency, amount in rows:
+    for kind, payee_id, shop_id, product, role, currency, amount in rows:
         found.paid[currency] += amount
-        found.add(
-            currency, -amount, promoter=payee_id, product=_product(shop_id, product), role=role
-        )
+        about = {kind: payee_id, "product": _product(shop_id, product), "role": role}
+        found.add(currency, -amount, **about)
 
 
 def _product(shop_id: int, external_id: str | None) -> str:
@@ -261,7 +260,11 @@ def _draft(program: Program, draft: Draft) -> tuple[Book, Terms]:
     ]
     drafted = [_rule(-number, each) for number, each in enumerate(draft.rules, start=1)]
     page = BookTerms(BEGINNING, offer.default_rate_ppm, offer.max_total_ppm)
-    return Book([page], [*standing, *drafted]), terms
+    rates = [
+        replace(rate, effective_from=BEGINNING)
+        for rate in _book(program).as_of(clock.now()).agency_rates
+    ]
+    return Book([page], [*standing, *drafted], rates), terms
 
 
 def _rule(number: int, drafted: Mapping[str, Any]) -> Rule:

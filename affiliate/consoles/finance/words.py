@@ -11,7 +11,7 @@ from affiliate.db import db
 from affiliate.i18n import _, _p
 from affiliate.ledger.models import Code, Kind
 from affiliate.people import queries as people
-from affiliate.people.models import User
+from affiliate.people.models import Agency, Promoter, User
 
 KINDS: Mapping[str, Any] = MappingProxyType(
     {
@@ -121,12 +121,15 @@ def last_day(through: datetime) -> date | None:
 
 
 def payees(wanted: Iterable[Payee]) -> dict[Payee, str]:
-    """Names of promoters; of other owners what they are."""
+    """Names of promoters and agencies; of other owners what they are."""
     keys = set(wanted)
-    found = people.promoters({id_ for kind, id_ in keys if kind == "promoter"})
+    found: dict[str, Mapping[int, Promoter | Agency]] = {
+        "promoter": people.promoters({id_ for kind, id_ in keys if kind == "promoter"}),
+        "agency": people.agencies({id_ for kind, id_ in keys if kind == "agency"}),
+    }
     return {
-        (kind, id_): found[id_].name
-        if kind == "promoter" and id_ in found
+        (kind, id_): found[kind][id_].name
+        if id_ in found.get(kind, {})
         else str(OWNERS.get(kind, kind))
         for kind, id_ in keys
     }

@@ -1,5 +1,12 @@
 """Making and changing programs, and taking promoters in."""
 
+from affiliate.programs.service.agencies import (
+    AgencyRateExists,
+    add_agency_rate,
+    change_agency_rate,
+    end_agency_rate,
+    latest_agency_rate,
+)
 from affiliate.programs.service.enrolments import (
     AlreadyEnrolled,
     InviteOnly,
@@ -54,6 +61,7 @@ from affiliate.programs.service.rules import (
 )
 
 __all__ = [
+    "AgencyRateExists",
     "AlreadyEnrolled",
     "Change",
     "GradeExists",
@@ -70,9 +78,11 @@ __all__ = [
     "Stated",
     "Target",
     "Waiver",
+    "add_agency_rate",
     "add_rule",
     "add_to_group",
     "approve",
+    "change_agency_rate",
     "change_grade",
     "change_program",
     "change_rule",
@@ -81,11 +91,13 @@ __all__ = [
     "create_group",
     "create_program",
     "end",
+    "end_agency_rate",
     "end_grade",
     "end_rule",
     "enrol",
     "give_grade",
     "invite",
+    "latest_agency_rate",
     "latest_version",
     "offer_of",
     "refuse",
