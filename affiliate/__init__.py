@@ -81,7 +81,16 @@ def _dress(app: Flask) -> None:
 
 def _open_doors(app: Flask) -> None:
     from affiliate import api, intake, links
-    from affiliate.consoles import account, finance, merchant, operator, promoter, public, session
+    from affiliate.consoles import (
+        account,
+        agency,
+        finance,
+        merchant,
+        operator,
+        promoter,
+        public,
+        session,
+    )
 
     api.init_app(app)
     intake.init_app(app)
@@ -91,5 +100,6 @@ def _open_doors(app: Flask) -> None:
     app.register_blueprint(merchant.bp)
     app.register_blueprint(promoter.bp)
     app.register_blueprint(finance.bp)
+    app.register_blueprint(agency.bp)
     app.register_blueprint(operator.bp)
     session.init_app(app)  # last: it looks which doors there are

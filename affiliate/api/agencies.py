@@ -115,7 +115,7 @@ def members(caller: Caller, agency_id: AgencyId, query: ListQuery) -> Page[Membe
     return paging.page(found, query, by=[AgencyMember.id], show=show_member)
 
 
-@endpoint("POST", "/agencies/{agency_id}/members", needs=OWNERS, status=201)
+@endpoint("POST", "/agencies/{agency_id}/members", needs=OWNERS)
 def invite(caller: Caller, agency_id: AgencyId, body: Invitation) -> MemberShown:
     """Ask a promoter to come along; only their yes makes a member."""
     caller.require_agency(agency_id)

@@ -248,6 +248,13 @@ def current_promoter_id() -> int:
     return promoter_id
 
 
+def current_agency_id() -> int:
+    agency_id = current_place().agency_id
+    if agency_id is None:
+        abort(404)
+    return agency_id
+
+
 def second_factor_is_fresh() -> bool:
     """Proven in this session within the last five minutes."""
     return sessions.is_fresh(current_person().session)
@@ -460,6 +467,8 @@ def places() -> list[Place]:
 def _home_name(grant: Grant, person: SignedIn) -> Any:
     if grant.promoter_id is not None:
         return person.name
+    if grant.agency_id is not None:
+        return queries.agency(grant.agency_id).name
     return _("All merchants") if grant.role in sessions.BY_THE_DAY else ROLE_WORDS[Role(grant.role)]
 
 

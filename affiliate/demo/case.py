@@ -28,6 +28,7 @@ from affiliate.intake import service as intake
 from affiliate.intake.platforms import standard
 from affiliate.links import service as links
 from affiliate.money import decimal_text, spread
+from affiliate.people import agencies
 from affiliate.people import service as people
 from affiliate.programs import service as programs
 from affiliate.programs.models import Program
@@ -98,7 +99,8 @@ def _open(rng: random.Random, begin: datetime) -> Month:
     merchant = people.create_merchant(
         story.BRAND, country=store.country, currency=store.currency, timezone="Asia/Shanghai"
     )
-    town = towns.Town(begin, merchant.id, log_ins.hire(merchant.id))
+    agency = agencies.create(story.AGENCY)
+    town = towns.Town(begin, merchant.id, agency, log_ins.hire(merchant.id, agency.id))
     towns.connect(town, store)
     program = programs.create_program(
         merchant.id,

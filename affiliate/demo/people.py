@@ -27,6 +27,7 @@ class Desk(NamedTuple):
 
 DESKS = (
     Desk("operator", Role.OPERATOR, "Robin Lindqvist", "en", "Asia/Shanghai"),
+    Desk("agency", Role.AGENCY, "Paula Prado", "pt-BR", "America/Sao_Paulo"),
     Desk("owner", Role.MERCHANT_OWNER, "林素", "zh-Hans", "Asia/Shanghai"),
     Desk("maker", Role.FINANCE_MAKER, "Grace Tan", "en", "Asia/Shanghai"),
     Desk("checker", Role.FINANCE_CHECKER, "Mateo Silva", "en", "America/Sao_Paulo"),
@@ -38,13 +39,17 @@ def address(handle: str) -> str:
     return f"{handle}@{DOMAIN}"
 
 
-def hire(merchant_id: int) -> dict[str, User]:
+def hire(merchant_id: int, agency_id: int) -> dict[str, User]:
     """The people at the desks, by handle. The checker has a second factor."""
     found = {}
     for desk in DESKS:
         user = _user(desk.handle, desk.name, desk.locale, desk.timezone)
-        of = merchant_id if desk.role is Role.MERCHANT_OWNER else None
-        service.grant(user, desk.role, merchant_id=of)
+        service.grant(
+            user,
+            desk.role,
+            merchant_id=merchant_id if desk.role is Role.MERCHANT_OWNER else None,
+            agency_id=agency_id if desk.role is Role.AGENCY else None,
+        )
         found[desk.handle] = user
     service.set_up_totp(found["checker"], TOTP_SECRET)
     return found

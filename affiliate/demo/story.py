@@ -122,6 +122,9 @@ PROMOTERS = (
     Person("daniela", "Daniela Montes", "MX", "fernanda", 44, 2),
     Person("regina", "Regina Luna", "MX", "fernanda", 70, 1),
 )
+AGENCY = "Rede Ginkgo"
+WITH_AGENCY = {"ana", "camila"}
+AGENCYS_OWN = "canvas-tote"  # of which it gets what the seller leaves
 SUSPENDED = ("emilio", 68)  # who was stopped, and on which day
 APPLICANTS = ("jiangyue", "chenganran")  # they would like to promote overseas, too
 WITHOUT_ACCOUNT = {"sumu", "bruna", "regina"}

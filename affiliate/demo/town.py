@@ -19,8 +19,9 @@ from affiliate.demo.story import Listing, Person, Store
 from affiliate.errors import Conflict
 from affiliate.links import service as links
 from affiliate.payouts import service as payouts
+from affiliate.people import agencies
 from affiliate.people import service as people
-from affiliate.people.models import Merchant, Promoter, User
+from affiliate.people.models import Agency, Merchant, Promoter, User
 from affiliate.programs import service as programs
 from affiliate.programs.models import Enrolment, Program
 from affiliate.programs.rules import Offer
@@ -50,6 +51,7 @@ class Spot:
 class Town:
     now: datetime
     merchant_id: int
+    agency: Agency
     desks: dict[str, User]
     shops: dict[str, Shop] = field(default_factory=dict)  # by store
     products: dict[tuple[str, str], Product] = field(default_factory=dict)  # by store and garment
@@ -106,7 +108,8 @@ def _open(now: datetime) -> Town:
         timezone="Asia/Shanghai",
         minimum_payout=MINIMUM_PAYOUT,
     )
-    town = Town(now, merchant.id, log_ins.hire(merchant.id))
+    agency = agencies.create(story.AGENCY, country="BR")
+    town = Town(now, merchant.id, agency, log_ins.hire(merchant.id, agency.id))
     for store in story.STORES:
         connect(town, store)
     cn = programs.create_program(
@@ -128,6 +131,9 @@ def _open(now: datetime) -> Town:
         shop_ids=[town.shops["br"].id, town.shops["mx"].id],
     )
     town.programs = {"CN": cn, "BR": latin, "MX": latin}
+    programs.add_agency_rate(latin, agency.id, mode="own", ppm=20_000)
+    tote = town.products["br", story.AGENCYS_OWN].id
+    programs.add_agency_rate(latin, agency.id, mode="difference", ppm=150_000, product_id=tote)
     garment, rate_ppm = story.FAVOURITE
     programs.set_product_rate(cn, town.products["cn", garment].id, rate_ppm)
     return town
@@ -204,6 +210,9 @@ def _welcome(rng: random.Random, town: Town, person: Person) -> None:
             programs.approve(member)
         if person.handle not in story.WITHOUT_ACCOUNT:
             give_account(rng, town, person)
+    if person.handle in story.WITH_AGENCY:
+        with clock.at(joined + 5 * HOUR):
+            agencies.join(town.agency, promoter)
     with clock.at(joined + 6 * HOUR):
         _share(rng, town, person)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock, events
 from affiliate.db import db
@@ -68,18 +69,18 @@ def invite(agency: Agency, promoter: Promoter) -> AgencyMember:
     """Ask a promoter to come along. Asking again changes nothing; only their yes makes a member."""
     if agency.closed_at is not None:
         raise AgencyClosed(_("This agency is closed."))
-    known = db.session.scalar(
-        sa.select(AgencyMember).where(
-            AgencyMember.agency_id == agency.id,
-            AgencyMember.promoter_id == promoter.id,
-            AgencyMember.until.is_(None),
+    # Asked of the unique index, so that of two at once one makes the row.
+    made = db.session.scalar(
+        insert(AgencyMember)
+        .values(agency_id=agency.id, promoter_id=promoter.id, version=1, created_at=clock.now())
+        .on_conflict_do_nothing(
+            index_elements=["agency_id", "promoter_id"], index_where=sa.text("until IS NULL")
         )
+        .returning(AgencyMember.id)
     )
-    if known is not None:
-        return known
-    member = AgencyMember(agency_id=agency.id, promoter_id=promoter.id)
-    db.session.add(member)
-    db.session.flush()
+    member = queries.agency_member(agency.id, promoter.id)
+    if made is None:
+        return member
     events.record(
         "agency.invited",
         promoter_id=promoter.id,
@@ -106,6 +107,11 @@ def accept(member: AgencyMember) -> AgencyMember:
         wrong = FieldError("/agency", "with_another_agency", message)
         raise WithAnother(message, errors=(wrong,)) from error
     return member
+
+
+def join(agency: Agency, promoter: Promoter) -> AgencyMember:
+    """Come along by the agency's own link, which is its invitation."""
+    return accept(invite(agency, promoter))
 
 
 def unbind(member: AgencyMember, *, by: str) -> AgencyMember:

@@ -23,7 +23,7 @@ from affiliate.risk import service as risk
 from affiliate.settlement import service as settlement
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
-from tests.factories.people import a_key, a_merchant, a_user
+from tests.factories.people import a_key, a_merchant, a_user, an_agency
 from tests.factories.programs import a_program
 from tests.factories.settlement import (
     a_settlement,
@@ -71,6 +71,9 @@ class House:
         programs_service.create_group(self.merchant.id, f"Friends of {domain}")
         grade = programs_service.create_grade(self.merchant.id, name=domain, rank=1)
         programs_service.give_grade(grade, self.promoter.id)
+        self.agency = an_agency(f"Agency of {domain}", self.promoter)
+        an_account(self.agency)
+        programs_service.add_agency_rate(program, self.agency.id, mode="own", ppm=10_000)
         attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")

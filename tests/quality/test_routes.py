@@ -21,6 +21,15 @@ TABLE = Path(__file__).with_name("routes.txt")
 # What is sent where an empty form would be refused before anybody asks who sends it. A name of
 # something in our house stands for its id.
 SENT = {
+    "POST /api/v1/agencies": {"name": "Rede Lua"},
+    "POST /api/v1/agencies/<agency_id>/members": {"promoter": "promoter_id"},
+    "POST /api/v1/agencies/<agency_id>/payout-accounts": {
+        "rail": "file", "country": "DE", "currency": "EUR",
+        "fields": {"account_holder": "Rede", "iban": "DE89370400440532013000"},
+    },
+    "POST /api/v1/programs/<program_id>/agency-rates": {
+        "agency": "agency_id", "mode": "own", "ppm": 5, "product": "product_id",
+    },
     "POST /api/v1/claims": {
         "program": "program_id", "promoter": "promoter_id", "shop": "shop_id",
         "order_number": "1", "evidence": "e",

@@ -24,7 +24,7 @@ from affiliate.orders.models import Order
 from affiliate.payouts.models import Payout, PayoutAccount
 from affiliate.people import joining, service
 from affiliate.people.models import ApiKey, Grant, Merchant, Promoter, Role, User, UserSession
-from affiliate.programs.models import Grade, Group, Membership, Program
+from affiliate.programs.models import AgencyRate, Grade, Group, Membership, Program
 from affiliate.programs.models import Rule as CommissionRule
 from affiliate.risk.models import Case
 from affiliate.settlement.models import PayIn, PayoutFile, Settlement
@@ -50,7 +50,7 @@ ROWS: dict[str, tuple[str, Any]] = {
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
-    "simulation_id": ("sim", Simulation),
+    "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {
@@ -60,6 +60,8 @@ INSTEAD = {
     "account.take_in": {"code": "invitation"},
     "finance.account": {"account_id": "account"},
     "finance.file": {"settlement_id": "executed"},
+    "api.payout_accounts_one_of_agency": {"account_id": "agency_account"},
+    "api.payout_accounts_change_of_agency": {"account_id": "agency_account"},
     "api.settlements_download": {"settlement_id": "executed"},
 }
 PLACE = re.compile(r"<(?P<kind>int:|path:)?(?P<name>\w+)>")
@@ -113,7 +115,10 @@ def build(app: Flask) -> World:
         # Even who is in the same program is another tenant.
         an_enrolment(program.one(), theirs.promoter)
         friend = a_promoter("Friend", sponsor=ours.promoter)
-        instance = {"operator": a_user(Role.OPERATOR), "agency": a_user(Role.AGENCY)}
+        instance = {
+            "operator": a_user(Role.OPERATOR),
+            "agency": a_user(Role.AGENCY, agency=ours.agency),
+        }
         family = {
             name: a_user(role, merchant=ours.merchant) for name, role in OF_A_MERCHANT.items()
         }
@@ -141,7 +146,7 @@ def a_visitor(app: Flask, name: str, user: User, *, is_outside: bool) -> Visitor
     with unit_of_work():
         _, key = service.create_key(
             "key", Role(grant.role), merchant_id=grant.merchant_id,
-            promoter_id=grant.promoter_id, user=user,
+            promoter_id=grant.promoter_id, agency_id=grant.agency_id, user=user,
         )  # fmt: skip
     secret, _ = open_session(user)
     return Visitor(name, cookie(app, _user_id=secret), key, is_outside)
@@ -173,7 +178,9 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "key_id": ("key", first(ApiKey, user_id=owner.id)),
         "session_id": ("ses", first(UserSession, user_id=owner.id)),
         "place_id": ("pla", first(Grant, user_id=owner.id)),
-        "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id)),
+        "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id, payee_kind="promoter")),
+        "agency_id": ("agn", ours.agency),
+        "agency_account": ("acc", first(PayoutAccount, payee_kind="agency")),
     }.items():
         places[name] = ids.encode(row[0], row[1].id)
     member = first(Membership, merchant_id=merchant_id, promoter_id=promoter_id)

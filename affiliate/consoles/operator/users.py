@@ -14,7 +14,7 @@ from affiliate.db import db
 from affiliate.errors import AffiliateError, Conflict, NotFound, invalid
 from affiliate.i18n import _
 from affiliate.people import queries, service
-from affiliate.people.models import Grant, Merchant, Role, User
+from affiliate.people.models import Agency, Grant, Merchant, Role, User
 
 MOST_MERCHANTS = 500
 # Promoters come by an invite link, which also says who brought them.
@@ -50,7 +50,9 @@ def create_user() -> ResponseReturnValue:
             user = known or service.create_user(
                 typed.get("email", "").strip(), name=typed.get("name", "").strip()[:200] or None
             )
-            service.grant(user, _role(typed), merchant_id=_merchant(typed))
+            service.grant(
+                user, _role(typed), merchant_id=_merchant(typed), agency_id=_agency(typed)
+            )
     except AffiliateError as refusal:
         return _form(typed, refusal)
     if known:
@@ -142,9 +144,24 @@ def _merchant(typed: Any) -> int | None:
         raise invalid("/merchant", "not_found", _("Choose a merchant.")) from error
 
 
+def _agency(typed: Any) -> int | None:
+    if _role(typed) is not Role.AGENCY:
+        return None
+    try:
+        return queries.agency(ids.decode_one("agn", typed.get("agency", ""))).id
+    except NotFound as error:
+        raise invalid("/agency", "not_found", _("Choose an agency.")) from error
+
+
 def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
     merchants = db.session.scalars(
         sa.select(Merchant).order_by(Merchant.name).limit(MOST_MERCHANTS)
+    )
+    agencies = db.session.scalars(
+        sa.select(Agency)
+        .where(Agency.closed_at.is_(None))
+        .order_by(Agency.name)
+        .limit(MOST_MERCHANTS)
     )
     faults = {each.pointer.strip("/"): each.message for each in refusal.errors} if refusal else {}
     page = render_template(
@@ -152,6 +169,7 @@ def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
         typed=typed,
         roles=[(str(role), ROLE_WORDS[role]) for role in GIVEN],
         merchants=[(ids.encode("mer", each.id), each.name) for each in merchants],
+        agencies=[(ids.encode("agn", each.id), each.name) for each in agencies],
         refusal=refusal if refusal and not faults else None,
         faults=faults,
     )

@@ -12,6 +12,7 @@ bp.before_request(guard(Role.PROMOTER))
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.promoter import (  # noqa: E402
+    agencies,
     claims,
     market,
     orders,
@@ -23,6 +24,7 @@ from affiliate.consoles.promoter import (  # noqa: E402
 )
 
 __all__ = [
+    "agencies",
     "bp",
     "claims",
     "market",

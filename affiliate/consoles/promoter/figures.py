@@ -7,11 +7,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.commissions import queries as commissions
+from affiliate.consoles import purses
 from affiliate.db import db
-from affiliate.ledger import queries as ledger
 from affiliate.money import Money
-from affiliate.people import queries as people
 
 DAYS = 14  # of the small picture of clicks
 SLOW_CLOCKS = timedelta(hours=1)  # an entry is never older than its order, but clocks differ
@@ -34,12 +32,6 @@ _CLICKS_BY_DAY = sa.text("""
     SELECT day, sum(clicks)::bigint FROM link_days
      WHERE link_id IN (SELECT id FROM links WHERE promoter_id = :promoter) AND day >= :since
      GROUP BY 1
-""")
-_NEXT_RELEASE = sa.text("""
-    SELECT merchant_id, currency, min(hold_until) FROM entries
-     WHERE payee_id = :promoter AND payee_kind = 'promoter'
-       AND state = 'pending' AND on_hold IS NULL AND amount > 0
-     GROUP BY 1, 2
 """)
 
 
@@ -66,23 +58,6 @@ class Today:
     clicks_by_day: list[int]
 
 
-@dataclass(slots=True)
-class Purse:
-    """What one merchant owes in one currency, by stage."""
-
-    currency: str
-    merchant: str = ""
-    estimated: int = 0
-    pending: int = 0
-    available: int = 0
-    reserved: int = 0
-    paid: int = 0
-    next_at: datetime | None = None
-
-    def money(self, stage: str) -> Money:
-        return Money(getattr(self, stage), self.currency)
-
-
 def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
     """Days and months begin at midnight of the reader's zone; `usual` is a currency to show when
     nothing was earned yet.
@@ -90,7 +65,7 @@ def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
     midnight = clock.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     month = midnight.replace(day=1)
     earned: dict[str, Earned] = {}
-    for purse in _stages(promoter_id).values():
+    for purse in purses.by_merchant("promoter", promoter_id).values():
         of = earned.setdefault(purse.currency, Earned(purse.currency))
         of.estimated += purse.estimated
         of.pending += purse.pending
@@ -113,32 +88,6 @@ def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
         _clicks_since(promoter_id, midnight),
         _clicks_by_day(promoter_id),
     )
-
-
-def purses(promoter_id: int) -> list[Purse]:
-    """Per merchant and currency, the one with the most to take first."""
-    found = _stages(promoter_id)
-    merchants = people.merchants({merchant_id for merchant_id, _ in found})
-    for (merchant_id, _currency), purse in found.items():
-        purse.merchant = merchants[merchant_id].name
-    for merchant_id, currency, at in db.session.execute(_NEXT_RELEASE, {"promoter": promoter_id}):
-        found[merchant_id, currency].next_at = at
-    return sorted(found.values(), key=lambda each: (-each.available, -each.pending, each.merchant))
-
-
-def _stages(promoter_id: int) -> dict[tuple[int, str], Purse]:
-    """By merchant and currency. What is held, free or on its way the ledger knows."""
-    found: dict[tuple[int, str], Purse] = {}
-
-    def purse(merchant_id: int, currency: str) -> Purse:
-        return found.setdefault((merchant_id, currency), Purse(currency))
-
-    for balance in ledger.balances_of("promoter", promoter_id):
-        setattr(purse(balance.merchant_id, balance.currency), balance.kind, balance.amount)
-    for each in commissions.sums_of("promoter", promoter_id):
-        of = purse(each.merchant_id, each.currency)
-        of.estimated, of.paid = each.estimated, each.paid
-    return found
 
 
 def _clicks_since(promoter_id: int, since: datetime) -> int:

@@ -1,140 +1,33 @@
-"""Where the promoter wants to be paid: asked for field by field, shown masked."""
+"""Where the promoter wants to be paid."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
-from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from affiliate import i18n
-from affiliate.consoles import session as door
-from affiliate.consoles.promoter import bp, figures
-from affiliate.consoles.promoter.currencies import currency_of
-from affiliate.consoles.promoter.wallet import live_accounts
-from affiliate.consoles.session import current_person, current_promoter_id
-from affiliate.errors import AffiliateError, FieldError
+from affiliate.consoles import payout_accounts
+from affiliate.consoles.payout_accounts import Owner
+from affiliate.consoles.promoter import bp
+from affiliate.consoles.session import current_promoter_id
 from affiliate.i18n import _
-from affiliate.payouts import service
-from affiliate.payouts.rails.file import BY_IBAN, BY_NUMBER
 from affiliate.people import queries as people
-from affiliate.people import rules
-
-RAIL = "file"
-KINDS: Mapping[str, Any] = MappingProxyType({"number": BY_NUMBER, "iban": BY_IBAN})
-# What the rail says to developers, as people are told.
-FAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "missing": _("This is needed."),
-        "too_long": _("This is too long."),
-        "control_characters": _("No line breaks or invisible characters, please."),
-        "bad_characters": _("Only letters, digits, dots, slashes and hyphens."),
-        "bad_checksum": _("The check digits do not fit: something is mistyped."),
-        "bad_length": _("An IBAN of this country has another length."),
-        "unknown_country": _("No country with IBANs begins like this."),
-        "bad_iban": _("This is not an IBAN."),
-        "other_country": _("This IBAN is of another country than the one above."),
-        "bad_bic": _("This is not a BIC."),
-        "unknown_value": _("Choose one of the list."),
-        "bad_country": _("Choose the bank's country."),
-        "bad_currency": _("Choose the currency."),
-    }
-)
 
 
 @bp.get("/wallet/account")
 def payout_account() -> ResponseReturnValue:
-    return _form({})
+    return payout_accounts.form(_owner())
 
 
 @bp.post("/wallet/account")
 def save_payout_account() -> ResponseReturnValue:
-    """The account before it is kept as replaced: payouts on their way still go there."""
-    faults = _wrong()
-    if not faults:
-        try:
-            if _needs_code():
-                door.prove_second_factor(request.form.get("otp", "").strip())
-            service.add_account("promoter", current_promoter_id(), **_typed())
-        except AffiliateError as refusal:
-            faults = _faults(refusal)
-    if faults:
-        return _form(faults), 422
-    flash(_("Saved. Payouts go there from now on."), "done")
-    return redirect(url_for("promoter.wallet"), 303)
+    return payout_accounts.save(_owner())
 
 
-def currencies(promoter_id: int) -> list[str]:
-    """What this promoter earns in, or would at home."""
-    purses = {each.currency for each in figures.purses(promoter_id)}
-    known = {each.currency for each in live_accounts(promoter_id)}
-    home = currency_of(people.promoter(promoter_id).country or "")
-    return sorted(purses | known | {home})
-
-
-def _typed() -> dict[str, Any]:
-    typed = request.form
-    names = KINDS[_kind()]
-    return {
-        "rail": RAIL,
-        "country": typed.get("country", ""),
-        "currency": typed.get("currency", ""),
-        "fields": {name: typed.get(name, "") for name in names},
-    }
-
-
-def _kind() -> str:
-    asked = request.values.get("kind", "")
-    return asked if asked in KINDS else "number"
-
-
-def _needs_code() -> bool:
-    """Who has a second factor shows it: this is where the money goes."""
-    has_one = current_person().user.totp_secret is not None
-    return has_one and not door.second_factor_is_fresh()
-
-
-def _wrong() -> dict[str, Any]:
-    wrong = {}
-    if request.form.get("country") not in rules.COUNTRIES:
-        wrong["country"] = FAULTS["bad_country"]
-    if request.form.get("currency") not in currencies(current_promoter_id()):
-        wrong["currency"] = FAULTS["bad_currency"]
-    return wrong
-
-
-def _faults(refusal: AffiliateError) -> dict[str, Any]:
-    """By the name of the field; "" is the whole form."""
-    if not refusal.errors:
-        return {"": refusal.message}
-    return {_name(each): FAULTS.get(each.code, each.message) for each in refusal.errors}
-
-
-def _name(error: FieldError) -> str:
-    return error.pointer.rpartition("/")[2]
-
-
-def _form(faults: Mapping[str, Any]) -> str:
+def _owner() -> Owner:
     promoter = people.promoter(current_promoter_id())
-    options = currencies(promoter.id)
-    asked = request.values.get("currency", "")
-    chosen = asked if asked in options else options[0]
-    present = next((a for a in live_accounts(promoter.id) if a.currency == chosen), None)
-    return render_template(
-        "promoter/payout_account.html",
-        typed=request.form,
-        faults=faults,
-        kind=_kind(),
-        currency=chosen,
-        options=[(each, each) for each in options],
-        country=request.form.get("country") or promoter.country,
-        countries=_countries(),
-        present=present,
-        needs_code=_needs_code(),
+    return Owner(
+        "promoter",
+        promoter.id,
+        promoter.country,
+        "promoter/_layout.html",
+        "promoter.payout_account",
+        "promoter.wallet",
+        _("Wallet"),
     )
-
-
-def _countries() -> list[tuple[str, str]]:
-    """By name, in the reader's language."""
-    names = i18n.locale().territories
-    return sorted(((code, names[code]) for code in rules.COUNTRIES), key=lambda each: each[1])

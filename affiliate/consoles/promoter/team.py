@@ -28,6 +28,8 @@ def team() -> ResponseReturnValue:
     return render_template(
         "promoter/team.html",
         people=_below(promoter_id, promoter_id),
+        agencies=people.agencies_of(promoter_id),
+        public_id=ids.encode,
         invitation=_invitation(promoter_id),
     )
 

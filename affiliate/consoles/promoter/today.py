@@ -6,8 +6,8 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from affiliate import i18n
+from affiliate.consoles.currencies import currency_of
 from affiliate.consoles.promoter import bp, figures
-from affiliate.consoles.promoter.currencies import currency_of
 from affiliate.consoles.promoter.orders import recent
 from affiliate.consoles.session import current_promoter_id
 from affiliate.people import queries as people

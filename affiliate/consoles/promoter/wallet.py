@@ -1,6 +1,5 @@
 """The wallet: what each merchant owes, what is on its way, and where it went."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,8 +7,8 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 
 from affiliate import ids
-from affiliate.consoles import lists
-from affiliate.consoles.promoter import bp, figures
+from affiliate.consoles import lists, payout_accounts, purses
+from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -17,7 +16,7 @@ from affiliate.i18n import _
 from affiliate.money import Money
 from affiliate.orders.models import Order
 from affiliate.payouts import queries
-from affiliate.payouts.models import Payout, PayoutAccount, State
+from affiliate.payouts.models import Payout, State
 from affiliate.people import queries as people
 
 PAYOUTS = 20
@@ -45,12 +44,12 @@ def wallet() -> ResponseReturnValue:
     payouts, cursor = lists.page(mine, [Payout.id], limit=PAYOUTS)
     return render_template(
         "promoter/wallet.html",
-        purses=figures.purses(promoter_id),
+        purses=purses.of_payee("promoter", promoter_id),
         payouts=[(_key(each), each) for each in payouts],
         merchants=people.merchants({each.merchant_id for each in payouts}),
         next=cursor,
         prepared=PREPARED,
-        accounts=live_accounts(promoter_id),
+        accounts=payout_accounts.live("promoter", promoter_id),
     )
 
 
@@ -67,18 +66,6 @@ def payout(payout_id: str) -> ResponseReturnValue:
         prepared=PREPARED,
         money=Money,
     )
-
-
-def live_accounts(promoter_id: int) -> Sequence[PayoutAccount]:
-    return db.session.scalars(
-        sa.select(PayoutAccount)
-        .where(
-            PayoutAccount.payee_kind == "promoter",
-            PayoutAccount.payee_id == promoter_id,
-            PayoutAccount.replaced_at.is_(None),
-        )
-        .order_by(PayoutAccount.currency)
-    ).all()
 
 
 def _own(promoter_id: int, payout_id: str) -> Payout:
