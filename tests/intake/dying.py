@@ -21,13 +21,14 @@ from typing import Any
 from flask import Flask
 
 import workers.run
-from affiliate import create_app, jobs, processes, wsgi
+from affiliate import jobs, processes, wsgi
 from affiliate.attribution import service as attribution
 from affiliate.commissions import service as commissions
 from affiliate.db import after_commit
 from affiliate.intake import service as intake
 from affiliate.ledger import service as ledger
 from affiliate.orders import service as orders
+from workers.context import application
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def house(port: int) -> None:
 
     They are forked: a fresh interpreter for each that a test kills would cost seconds.
     """
+    application()  # imports everything
     us = os.getpid()
     running: dict[int, Callable[[], None]] = {}
     ended: list[Callable[[], None]] = [partial(serve, port), work]
@@ -144,7 +146,7 @@ def work() -> None:
 
 def drain(merchant_id: int, shop_id: int) -> None:
     listen(WORKING)
-    with create_app().app_context():
+    with application().app_context():
         intake.drain(merchant_id, shop_id)
 
 
