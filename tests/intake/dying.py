@@ -24,7 +24,7 @@ import workers.run
 from affiliate import jobs, processes, wsgi
 from affiliate.attribution import service as attribution
 from affiliate.commissions import service as commissions
-from affiliate.db import after_commit
+from affiliate.db import after_commit, db
 from affiliate.intake import service as intake
 from affiliate.ledger import service as ledger
 from affiliate.orders import service as orders
@@ -50,7 +50,8 @@ BOOKING = {
     "between attribution and commissions": Step(attribution, "write", "after"),
     "before the transfers": Step(ledger, "post", "before"),
     "after the transfers": Step(ledger, "post", "after"),
-    "before the commit": Step(commissions, "book", "after"),
+    "after the booking, before its last rows": Step(commissions, "book", "after"),
+    "before the commit": Step(db.session, "commit", "before"),
 }
 WORKING = BOOKING | {
     "before the bell is answered": Step(jobs, "answer", "before"),
