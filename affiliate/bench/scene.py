@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
+from typing import Any
 
 import flask_migrate
 
@@ -59,7 +60,7 @@ def opened() -> Iterator[Scene]:
             with app.app_context():
                 flask_migrate.upgrade()
                 try:
-                    yield _set()
+                    yield set_up()
                 finally:
                     db.session.remove()
                     db.engine.dispose()
@@ -69,7 +70,8 @@ def opened() -> Iterator[Scene]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set() -> Scene:
+def set_up(sellers: int = SELLERS) -> Scene:
+    """In a database without any."""
     with unit_of_work():
         merchant = people.create_merchant(
             "Bench", country="BR", currency="BRL", timezone="America/Sao_Paulo"
@@ -84,7 +86,7 @@ def _set() -> Scene:
         )
         offer = Offer(default_rate_ppm=100_000, tiers_ppm=(30_000,))
         program = programs.create_program(merchant.id, name="Bench", offer=offer)
-        found = [_seller(program, number) for number in range(SELLERS)]
+        found = [_seller(program, number) for number in range(sellers)]
     return Scene(shop, program, found)
 
 
@@ -106,9 +108,27 @@ def _seller(program: Program, number: int) -> int:
 
 def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
     """One paid order of one line, as Shopify sends and signs it."""
+    return signed(paid_order(scene, number), f"bench-{number}")
+
+
+def signed(
+    told: dict[str, Any], delivery: str, topic: str = "orders/paid"
+) -> tuple[bytes, dict[str, str]]:
+    """The body and its headers."""
+    body = json.dumps(told).encode()
+    return body, {
+        "Content-Type": "application/json",
+        "X-Shopify-Topic": topic,
+        "X-Shopify-Webhook-Id": delivery,
+        "X-Shopify-Hmac-Sha256": shopify.sign(SECRET, body),
+    }
+
+
+def paid_order(scene: Scene, number: int) -> dict[str, Any]:
+    """One line, the sellers take turns, and each order has a buyer of its own."""
     now = clock.now().isoformat()
     link_id = scene.link_ids[number % len(scene.link_ids)]
-    order = {
+    return {
         "id": 5_900_000_000_000 + number,
         "name": f"#{number}",
         "created_at": now,
@@ -139,11 +159,4 @@ def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
             }
         ],
         "refunds": [],
-    }
-    body = json.dumps(order).encode()
-    return body, {
-        "Content-Type": "application/json",
-        "X-Shopify-Topic": "orders/paid",
-        "X-Shopify-Webhook-Id": f"bench-{number}",
-        "X-Shopify-Hmac-Sha256": shopify.sign(SECRET, body),
     }

@@ -104,67 +104,75 @@ class Claim:
 def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
     """Book all waiting events of a shop; returns how many orders were booked.
 
-    Each batch is one transaction. If a batch fails, its orders are tried one by one, and the one
-    that fails is quarantined alone with its error.
+    Each batch is one transaction. Of a batch that fails each half is tried by itself, and so on:
+    the order that fails alone is quarantined with its error, at the price of two transactions for
+    each halving.
     """
     booked = 0
+    suspects: list[list[str]] = []  # parts of a batch that failed, the next one last
     while True:
-        try:
-            with unit_of_work():
-                count = _book(_claim(merchant_id, shop_id, batch))
-        except Exception:
-            if batch == 1:
-                raise
-            log.warning(
-                "batch failed, one by one now", merchant=merchant_id, shop=shop_id, exc_info=True
-            )
-            return booked + _one_by_one(merchant_id, shop_id)
-        if not count:
-            return booked
-        booked += count
-
-
-def _one_by_one(merchant_id: int, shop_id: int) -> int:
-    booked = 0
-    while True:
+        only = suspects.pop() if suspects else None
         claim: Claim | None = None
         try:
             with unit_of_work():
-                claim = _claim(merchant_id, shop_id, 1)
-                if not _book(claim):
-                    return booked
-            booked += 1
-        except (sa.exc.OperationalError, sa.exc.InterfaceError):
-            raise  # the database is away: nothing is wrong with the order
+                claim = _claim(merchant_id, shop_id, batch, only)
+                _book(claim)
         except Exception as error:
-            if claim is None:
+            keys = list(claim.events) if claim else []
+            if len(keys) > 1:
+                log.warning(
+                    "batch failed, its halves now",
+                    merchant=merchant_id,
+                    shop=shop_id,
+                    orders=len(keys),
+                    exc_info=True,
+                )
+                half = len(keys) // 2
+                suspects += [keys[half:], keys[:half]]
+                continue
+            if claim is None or _is_away(error):
                 raise
             log.exception("order quarantined", merchant=merchant_id, shop=shop_id)
-            with unit_of_work():
-                _quarantine_all(claim, error)
+            _put_aside(claim, error)
+            continue
+        if not claim.events and only is None:
+            return booked
+        booked += len(claim.events)
 
 
-def _claim(merchant_id: int, shop_id: int, batch: int) -> Claim:
-    """The oldest waiting orders that nobody else holds, with all their waiting events.
+def _is_away(error: Exception) -> bool:
+    """Whether it is the database that fails: nothing is wrong with the order then."""
+    return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+
+
+_OLDEST = """
+    SELECT order_key FROM (
+      SELECT order_key, min(id) AS first FROM (
+        SELECT order_key, id FROM inbox
+         WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting' {}
+         ORDER BY id LIMIT :scan) waiting
+      GROUP BY order_key ORDER BY first OFFSET 0) oldest
+    WHERE pg_try_advisory_xact_lock(
+      hashtextextended(concat(:merchant, '/', :shop, '/', order_key), 0))
+    LIMIT :batch
+"""
+OLDEST = sa.text(_OLDEST.format(""))
+OLDEST_OF_THESE = sa.text(_OLDEST.format("AND order_key = ANY (:only)"))
+
+
+def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = None) -> Claim:
+    """The oldest waiting orders (of `only` these) that nobody else holds, with all their waiting
+    events.
 
     Locking and reading are two statements: whoever held a lock before us may have committed in
     between, and only a statement begun after the lock sees that.
     """
     shop = db.session.get_one(Shop, (merchant_id, shop_id))
-    keys = db.session.scalars(
-        sa.text(
-            "SELECT order_key FROM ("
-            "  SELECT order_key, min(id) AS first FROM ("
-            "    SELECT order_key, id FROM inbox"
-            "    WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting'"
-            "    ORDER BY id LIMIT :scan) waiting"
-            "  GROUP BY order_key ORDER BY first OFFSET 0) oldest"
-            " WHERE pg_try_advisory_xact_lock("
-            "   hashtextextended(concat(:merchant, '/', :shop, '/', order_key), 0))"
-            " LIMIT :batch"
-        ),
-        {"merchant": merchant_id, "shop": shop_id, "scan": batch * 16, "batch": batch},
-    ).all()
+    given = {"merchant": merchant_id, "shop": shop_id, "scan": batch * 16, "batch": batch}
+    if only is None:
+        keys = db.session.scalars(OLDEST, given).all()
+    else:
+        keys = db.session.scalars(OLDEST_OF_THESE, given | {"only": only}).all()
     claim = Claim(merchant_id, shop_id, shop.platform)
     waiting = db.session.scalars(
         sa.select(Event)
@@ -235,17 +243,16 @@ def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
     event.error = {"code": code, "pointer": pointer, "message": message[:500]}
 
 
-def _quarantine_all(claim: Claim, error: Exception) -> None:
-    """Put a failed order's events aside; of the error only its kind, as it may quote a buyer."""
+def _put_aside(claim: Claim, error: Exception) -> None:
+    """Quarantine a failed order's events; of the error only its kind, as it may quote a buyer."""
     code = error.code if isinstance(error, AffiliateError) else "internal_error"
-    rows = [event.id for events in claim.events.values() for event in events]
-    found = db.session.scalars(
-        sa.select(Event).where(
-            Event.merchant_id == claim.merchant_id, Event.id.in_(rows), Event.state == "waiting"
-        )
-    )
-    for event in found:
-        _quarantine(event, code, "", f"{type(error).__name__}: see the log at this time")
+    with unit_of_work():
+        # Its lock went with the transaction that failed, and somebody else may have it now.
+        again = _claim(claim.merchant_id, claim.shop_id, 1, list(claim.events))
+        failed = {event.id for events in claim.events.values() for event in events}
+        for event in (event for events in again.events.values() for event in events):
+            if event.id in failed:
+                _quarantine(event, code, "", f"{type(error).__name__}: see the log at this time")
 
 
 def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from itertools import permutations
 from time import sleep
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate import clock as time
+from affiliate import ids
 from affiliate.attribution import queries
 from affiliate.attribution import service as attribution
 from affiliate.commissions import service as commissions
@@ -17,6 +19,7 @@ from affiliate.commissions.models import CapCounter, Commission
 from affiliate.db import db, unit_of_work
 from affiliate.errors import Invalid
 from affiliate.links import token
+from affiliate.people.models import Role
 from affiliate.programs import service as programs
 from tests.commissions.engine import a_book, a_line, a_seller, an_order, pay, whole
 from tests.commissions.town import Town, balance, clean, earned
@@ -24,7 +27,7 @@ from tests.factories.links import a_link
 from tests.factories.orders import a_line as told_line
 from tests.factories.orders import an_order as told_order
 from tests.factories.orders import deliver, send
-from tests.factories.people import a_user
+from tests.factories.people import a_key, a_user, bearer
 
 
 def a_cap(per, amount, currency="BRL"):
@@ -280,3 +283,96 @@ def test_eight_processes_at_once_keep_a_cap_exactly(client, committed):
     assert max(earned().values()) <= 25_000
     counters_are_right()
     clean()
+
+
+KEEP_DRAINING = """
+import select, sys
+from affiliate import create_app
+from affiliate.intake import service
+app = create_app()
+over = False
+while not over:
+    over = bool(select.select([sys.stdin], [], [], 0.01)[0])
+    with app.app_context():
+        service.drain(int(sys.argv[1]), int(sys.argv[2]), batch=5)
+"""
+
+
+def to_the_next_second():
+    """Orders are judged as of the end of their second: none is paid in that of an edit."""
+    sleep(1.05 - time.now().microsecond / 1e6)
+
+
+def test_a_cap_that_is_edited_while_orders_run_holds_for_those_paid_under_it(client, committed):
+    """Two processes book, the merchant goes up and down, some orders are told late."""
+    caps = [6_000, 24_000, 12_000, 48_000, 30_000]
+    town = a_town(a_cap("program_month", caps[0]), a_cap("promoter_month", 20_000), notice_days=0)
+    with unit_of_work():
+        bias = a_link(town.program, town.bia)
+        key = a_key(Role.MERCHANT_STAFF, merchant=town.merchant)
+    path = f"/api/v1/programs/{ids.encode('prg', town.merchant.id, town.program.id)}"
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", KEEP_DRAINING, str(town.merchant.id), str(town.shop.id)],
+            env=os.environ | committed.environment,
+            stdin=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    paid_under, late = {}, []
+    for number, cap in enumerate(caps):
+        to_the_next_second()
+        if number:
+            changed = client.patch(
+                path,
+                json={"caps": [in_money("program_month", cap), in_money("promoter_month", 20_000)]},
+                headers=bearer(key, **{"If-Match": "*"}),
+            )
+            assert changed.status_code == 200, changed.text
+            to_the_next_second()
+        told, late = late, []
+        for each in range(24):
+            tk = token.make((town.link, bias)[each % 2].id, time.now(), b"abc")
+            order = told_order(tk, id=f"o{number}-{each}")
+            paid_under[order["id"]] = cap
+            (late if each % 4 == 0 else told).append(order)
+        for order in told:
+            send(client, town.shop, order)
+    for order in late:
+        send(client, town.shop, order)
+    for worker in workers:
+        worker.stdin.close()
+    assert [worker.wait(120) for worker in workers] == [0] * 2
+
+    granted, expected = as_they_were_booked(paid_under, own=20_000)
+    assert granted == expected
+    assert len(granted) == len(paid_under)
+    assert 0 < granted.count(0) < len(granted)
+    counters_are_right()
+    clean()
+
+
+def in_money(per, amount):
+    return {"per": per, "money": {"amount": amount, "currency": "BRL"}}
+
+
+def as_they_were_booked(paid_under, *, own):
+    """What each order got, and what the caps of its payment had left of 12.00 just then.
+
+    Who books holds the counters, so commissions are numbered as they were granted.
+    """
+    rows = db.session.execute(
+        sa.text(
+            "SELECT o.external_id, c.payee_id, coalesce(sum(e.amount), 0)::bigint"
+            " FROM commissions c JOIN orders o ON o.id = c.order_id"
+            " LEFT JOIN entries e ON e.commission_id = c.id"
+            " GROUP BY 1, 2, c.id ORDER BY c.id"
+        )
+    )
+    granted, expected, used = [], [], Counter()
+    for order, payee, amount in rows:
+        rooms = (paid_under[order] - used.total(), own - used[payee])
+        expected.append(min(1200, *(max(0, room) for room in rooms)))
+        granted.append(amount)
+        used[payee] += amount
+    return granted, expected

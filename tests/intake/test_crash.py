@@ -23,47 +23,7 @@ from tests.factories.links import a_link
 from tests.factories.orders import an_order, send
 from tests.factories.programs import a_program
 from tests.house.system import ROOT
-
-# Runs a drain and dies where it is told to: before, between and after the steps of a batch.
-DRAIN_AND_DIE = """
-import os, signal, sys
-from affiliate import create_app
-from affiliate.commissions import service as commissions
-from affiliate.db import db
-from affiliate.intake import service
-from affiliate.ledger import service as ledger
-from affiliate.orders import service as orders
-
-place, merchant, shop = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-def dying(room, name, *, after):
-    whole = getattr(room, name)
-    def step(*args, **kwargs):
-        if not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        whole(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-    setattr(room, name, step)
-
-where = {
-    "before the order": lambda: dying(orders, "absorb", after=False),
-    "between order and commission": lambda: dying(commissions, "book", after=False),
-    "before the transfers": lambda: dying(ledger, "post", after=False),
-    "after the transfers": lambda: dying(ledger, "post", after=True),
-    "before the commit": lambda: dying(commissions, "book", after=True),
-}
-app = create_app()
-with app.app_context():
-    if place == "at the commit":
-        sa_commit = db.session.commit
-        def commit():
-            db.session.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
-        db.session.commit = commit
-    else:
-        where[place]()
-    service.drain(merchant, shop)
-"""
+from tests.intake.dying import BOOKING
 
 
 @pytest.fixture
@@ -87,21 +47,15 @@ def booked():
     ).one()
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "before the order",
-        "between order and commission",
-        "before the transfers",
-        "after the transfers",
-        "before the commit",
-        "at the commit",
-    ],
-)
-def test_a_worker_killed_anywhere_books_nothing_and_the_next_one_everything(town, committed, where):
+@pytest.mark.parametrize("where", BOOKING)
+def test_a_worker_killed_anywhere_books_nothing_and_the_next_one_everything(
+    town, committed, where, tmp_path
+):
+    (tmp_path / f"1 1 alone {where}").touch()
     died = subprocess.run(
-        [sys.executable, "-c", DRAIN_AND_DIE, where, str(town.merchant_id), str(town.id)],
-        check=False, cwd=ROOT, env=os.environ | committed.environment, capture_output=True,
+        [sys.executable, "-m", "tests.intake.dying", "drain", str(town.merchant_id), str(town.id)],
+        check=False, cwd=ROOT, env=os.environ | committed.environment | {"DYING": str(tmp_path)},
+        capture_output=True,
     )  # fmt: skip
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert booked() == (0, 0, 0, 0)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import sqlalchemy as sa
+from werkzeug.datastructures import Headers
 
 from affiliate import clock as time
 from affiliate.catalog import service as catalog
@@ -196,23 +197,122 @@ def test_an_error_that_is_kept_quotes_nothing(client, shop, monkeypatch):
     assert "buyer" not in json.dumps(events()[0].error)
 
 
-def test_a_poisoned_order_is_put_aside_alone(client, shop, monkeypatch):
-    book = commissions.book
+# --- one of five hundred ------------------------------------------------------------------------
 
-    def refuse_one(merchant_id, orders, **more):
-        if any(order.facts.external_id == "poison" for order in orders):
-            raise ArithmeticError
-        return book(merchant_id, orders, **more)
+ORDERS = 500
+# Transactions: the batch, nine halvings, putting it aside, and a look that finds nothing more.
+AT_MOST = 1 + 2 * 9 + 1 + 1
 
-    for key in ("a", "poison", "b"):
-        send(client, shop, an_order(id=key))
-    monkeypatch.setattr(commissions, "book", refuse_one)
+
+@pytest.fixture
+def sold(shop):
+    """A link of the shop's merchant, whose orders earn something."""
+    with unit_of_work():
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    return token.make(link.id, time.now(), b"abc")
+
+
+@pytest.fixture
+def ended(database):
+    """How each transaction ended from now on."""
+    ends = []
+
+    def note(session, transaction):
+        if transaction.parent is None:
+            ends.append("booked" if session.info.pop("good", False) else "rolled back")
+
+    def good(session):
+        session.info["good"] = True
+
+    sa.event.listen(db.session, "after_commit", good)
+    sa.event.listen(db.session, "after_transaction_end", note)
+    yield ends
+    sa.event.remove(db.session, "after_commit", good)
+    sa.event.remove(db.session, "after_transaction_end", note)
+
+
+def send_many(shop, tk, at, *poison):
+    """Five hundred orders, in their middle somewhere the poison; past the door, which is slower."""
+    told = [an_order(tk, id=f"good{number}") for number in range(ORDERS - 1)]
+    told[at:at] = poison
+    with unit_of_work():
+        for body in (as_body(shop, order) for order in told):
+            service.keep(shop, Headers(signed(shop, body)), body)
+
+
+def all_but_one_are_booked():
+    db.session.rollback()
+    assert queries.counts()["waiting"] == 0
+    booked = db.session.scalars(sa.select(Order.external_id)).all()
+    assert sorted(booked) == sorted(f"good{number}" for number in range(ORDERS - 1))
+    assert db.session.scalar(sa.text("SELECT count(*) FROM entries")) == ORDERS - 1
+    assert verify().ok
+
+
+@pytest.mark.parametrize("at", [0, 333])
+def test_an_order_that_the_database_refuses_is_put_aside_alone(shop, sold, ended, at):
+    """And booked after a mend. Here the database has a fault that one order comes across."""
+    fault = "ALTER TABLE commissions ADD CONSTRAINT fault CHECK (base <> 6666)"
+    with unit_of_work():
+        db.session.execute(sa.text(fault))
+    poison = an_order(sold, id="poison", lines=[a_line(price="66.66", tax="0.00")])
+    send_many(shop, sold, at, poison)
+    ended.clear()
+
+    assert drain(shop) == ORDERS - 1
+
+    assert len(ended) <= AT_MOST
+    assert errors() == [("internal_error", "")]
+    all_but_one_are_booked()
+
+    with unit_of_work():
+        db.session.execute(sa.text("ALTER TABLE commissions DROP CONSTRAINT fault"))
+        assert service.retry() == 1
+    assert drain(shop) == 1
+    assert queries.counts() == {"waiting": 0, "done": ORDERS, "quarantined": 0}
+    assert db.session.scalar(sa.text("SELECT count(*) FROM entries")) == ORDERS
+    assert verify().ok
+
+
+def test_an_order_that_the_engine_refuses_is_put_aside_alone(shop, sold, ended):
+    poison = an_order(sold, id="poison")
+    send_many(shop, sold, 123, poison, poison | {"version": 2, "currency": "USD"})
+    ended.clear()
+
+    assert drain(shop) == ORDERS - 1
+
+    assert len(ended) <= AT_MOST
+    assert errors() == [("currency_changed", "")] * 2
+    all_but_one_are_booked()
+
+
+def test_an_order_that_cannot_be_read_costs_its_batch_nothing(shop, sold, ended):
+    send_many(shop, sold, 123, an_order(sold, id="poison", currency="XYZ"))
+    ended.clear()
 
     drain(shop)
 
-    booked = db.session.scalars(sa.select(Order.external_id).order_by(Order.external_id)).all()
-    assert booked == ["a", "b"]
-    assert queries.counts() == {"waiting": 0, "done": 2, "quarantined": 1}
+    assert ended == ["booked", "booked"]  # the batch, and a look that finds nothing more
+    assert errors() == [("unknown_currency", "/data/currency")]
+    all_but_one_are_booked()
+
+
+def test_several_poisoned_orders_are_put_aside_and_no_others(client, shop, sold, monkeypatch):
+    book, bad = commissions.book, {"good1", "good2", "good40", "good77"}
+
+    def refuse_some(merchant_id, orders, **more):
+        if bad & {order.facts.external_id for order in orders}:
+            raise ArithmeticError
+        return book(merchant_id, orders, **more)
+
+    for number in range(80):
+        send(client, shop, an_order(sold, id=f"good{number}"))
+    monkeypatch.setattr(commissions, "book", refuse_some)
+
+    assert drain(shop) == 76
+
+    assert {event.order_key for event in events() if event.state == "quarantined"} == bad
+    assert queries.counts() == {"waiting": 0, "done": 76, "quarantined": 4}
 
 
 def test_one_unreadable_event_does_not_hold_up_its_order(client, shop):
