@@ -175,6 +175,26 @@ def grade_changed(event: Event, _user: User) -> Letter:
     )
 
 
+def agency_invited(event: Event, _user: User) -> Letter:
+    agency = event.payload["name"]
+    return Letter(
+        _("%(agency)s asks you to come along", agency=agency),
+        (
+            _("%(agency)s would like to have you among its promoters.", agency=agency),
+            _("What you earn stays the same: the share comes on top, from the merchant."),
+        ),
+        (_("See your team"), _address("/promoter/team/")),
+    )
+
+
+def agency_left(event: Event, _user: User) -> Letter:
+    return Letter(
+        _("You are not with %(agency)s any more", agency=event.payload["name"]),
+        (_("The agency let you go. What you earn stays the same."),),
+        (_("See your team"), _address("/promoter/team/")),
+    )
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -203,5 +223,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "recovery_code.used": recovery_code_used,
         "rate.cut": rate_cut,
         "grade.changed": grade_changed,
+        "agency.invited": agency_invited,
+        "agency.left": agency_left,
     }
 )

@@ -67,6 +67,17 @@ def close(agency: Agency) -> Agency:
 
 def invite(agency: Agency, promoter: Promoter) -> AgencyMember:
     """Ask a promoter to come along. Asking again changes nothing; only their yes makes a member."""
+    member, is_new = _ask(agency, promoter)
+    if is_new:
+        events.record(
+            "agency.invited",
+            promoter_id=promoter.id,
+            payload={"agency": agency.id, "name": agency.name},
+        )
+    return member
+
+
+def _ask(agency: Agency, promoter: Promoter) -> tuple[AgencyMember, bool]:
     if agency.closed_at is not None:
         raise AgencyClosed(_("This agency is closed."))
     # Asked of the unique index, so that of two at once one makes the row.
@@ -78,15 +89,7 @@ def invite(agency: Agency, promoter: Promoter) -> AgencyMember:
         )
         .returning(AgencyMember.id)
     )
-    member = queries.agency_member(agency.id, promoter.id)
-    if made is None:
-        return member
-    events.record(
-        "agency.invited",
-        promoter_id=promoter.id,
-        payload={"agency": agency.id, "name": agency.name},
-    )
-    return member
+    return queries.agency_member(agency.id, promoter.id), made is not None
 
 
 def accept(member: AgencyMember) -> AgencyMember:
@@ -111,7 +114,7 @@ def accept(member: AgencyMember) -> AgencyMember:
 
 def join(agency: Agency, promoter: Promoter) -> AgencyMember:
     """Come along by the agency's own link, which is its invitation."""
-    return accept(invite(agency, promoter))
+    return accept(_ask(agency, promoter)[0])
 
 
 def unbind(member: AgencyMember, *, by: str) -> AgencyMember:

@@ -21,6 +21,8 @@ from tests.notices.post_office import post_office
 from workers import notices
 
 PAYLOADS = {
+    "agency.invited": {"agency": 1, "name": "Rede Sol"},
+    "agency.left": {"agency": 1, "name": "Rede Sol"},
     "device.added": {"network": "203.0.113.0", "user_agent": "Firefox Android"},
     "recovery_code.used": {"left": 3},
     "grade.changed": {

@@ -13,6 +13,7 @@ bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.merchant import (  # noqa: E402
     decisions,
+    grades,
     orders,
     overview,
     products,
@@ -24,6 +25,7 @@ from affiliate.consoles.merchant import (  # noqa: E402
 __all__ = [
     "bp",
     "decisions",
+    "grades",
     "orders",
     "overview",
     "products",
