@@ -128,7 +128,7 @@ def sentence(step: Step, currency: str) -> str:
     code, arguments = step
     told = {name: _word(name, value, currency) for name, value in arguments.items()}
     if "kind" in arguments:
-        told["pays"] = _pays(arguments)
+        told["pays"] = pays(arguments)
     words = str(SENTENCES[code]) % told
     return f"{words} {CUT}" if arguments.get("capped") else words
 
@@ -151,7 +151,7 @@ _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def _pays(arguments: Mapping[str, Any]) -> str:
+def pays(arguments: Mapping[str, Any]) -> str:
     """What a rule pays: a rate, or an amount in its own currency."""
     each = formats.money(arguments["each"], arguments["in"]) if arguments["in"] else ""
     return str(PAYS[arguments["kind"]]) % {

@@ -9,14 +9,23 @@ from affiliate.commissions.service.deciding import (
 )
 from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
-from affiliate.commissions.service.simulating import Draft, begin, simulate, simulation
+from affiliate.commissions.service.simulating import (
+    Draft,
+    Outcome,
+    begin,
+    drafted,
+    simulate,
+    simulation,
+)
 
 __all__ = [
     "ConfirmationNeeded",
     "Draft",
+    "Outcome",
     "accept_claim",
     "begin",
     "book",
+    "drafted",
     "hold_payees",
     "lift_order",
     "lift_payee",

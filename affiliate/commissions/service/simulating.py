@@ -301,9 +301,13 @@ def _draft(program: Program, draft: Draft) -> tuple[Book, Terms]:
         for rule in _book(program).as_of(clock.now()).rules
         if rule.rule_id not in draft.ended
     ]
-    drafted = [_rule(-number, each) for number, each in enumerate(draft.rules, start=1)]
     page = BookTerms(BEGINNING, offer.default_rate_ppm, offer.max_total_ppm)
-    return Book([page], [*standing, *drafted]), terms
+    return Book([page], [*standing, *drafted(draft)]), terms
+
+
+def drafted(draft: Draft) -> list[Rule]:
+    """The rules that would stand beside those there are."""
+    return [_rule(-number, each) for number, each in enumerate(draft.rules, start=1)]
 
 
 def _rule(number: int, drafted: Mapping[str, Any]) -> Rule:

@@ -18,7 +18,9 @@ from affiliate.consoles.merchant import (  # noqa: E402
     products,
     programs,
     promoters,
+    replays,
     shops,
+    simulator,
 )
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     "products",
     "programs",
     "promoters",
+    "replays",
     "shops",
+    "simulator",
 ]
