@@ -72,7 +72,7 @@ def replay(client, town, clock):
         sign_in(client, town.owner)
         here = f"/merchant/programs/{town.program.id}/replays"
         days = {"from": day(-2), "to": day(0), "rate": "12", "tier_2": "3", "tier_3": "1",
-                "ceiling": "100", "scope": ""}  # fmt: skip
+                "ceiling": "100", "scope": "none"}  # fmt: skip
         answer = client.post(here, data=hidden_in(client.get(here)) | days | typed)
         if answer.status_code == 303 and work:
             key = db.session.scalars(
