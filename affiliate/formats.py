@@ -101,6 +101,11 @@ def short_day(value: datetime) -> str:
     return dates.format_skeleton("MMMd", here, locale=i18n.locale())
 
 
+def days(first: date, last: date) -> str:
+    """A period, as short as can be: "Oct 1 – 31, 2026"."""
+    return dates.format_interval(first, last, "yMMMd", locale=i18n.locale())
+
+
 def instant(value: datetime) -> str:
     here = value.astimezone(i18n.zone())
     clock_time = dates.format_time(here, "short", locale=i18n.locale())

@@ -46,8 +46,13 @@ def simulate(merchant_id: int, simulation_id: int) -> None:
     ends = time.monotonic() + TURN_SECONDS
     with context.application().app_context():
         while True:
-            with unit_of_work():
-                more = simulating.work_on(merchant_id, simulation_id)
+            try:
+                with unit_of_work():
+                    more = simulating.work_on(merchant_id, simulation_id)
+            except Exception as error:
+                with unit_of_work():
+                    simulating.note_failure(merchant_id, simulation_id, error)
+                raise
             db.session.remove()  # flat memory, however long the period is
             if not more:
                 return

@@ -81,6 +81,7 @@ class SimulationIn(Body):
     lines: list[LineIn] = Field([], max_length=100)
     new_customer: bool | None = None
     coupon: Word | None = None
+    content: Word | None = Field(None, description="What carried the link, as links tell it")
     replay: Period | None = None
     draft: DraftIn | None = None
 
@@ -123,7 +124,8 @@ class ReplayShown(Resource):
     program: ProgramId
     since: Instant = Field(serialization_alias="from")
     until: Instant = Field(serialization_alias="to")
-    state: str = Field(description="running or done")
+    state: str = Field(description="running, done or failed")
+    error: str | None = Field(description="Why the last try failed, until another one worked")
     orders_done: int
     orders_total: int
     paid: list[Money]
@@ -233,12 +235,12 @@ def _typed(program: Program, body: SimulationIn, draft: Draft | None) -> Simulat
         raise invalid("/promoter", "unknown_promoter", "There is no such promoter here.")
     shop = _shop(program, body.shop)
     order = _order(shop, body)
-    pays, notes = service.simulate(program, shop, body.promoter, order, draft)
+    found = service.simulate(program, shop, body.promoter, order, draft, content=body.content)
     return Simulated(
-        pays=[_paid(each, shop.currency) for each in pays],
+        pays=[_paid(each, shop.currency) for each in found.pays],
         trace=[
             StepShown(code=code, args=told, text=trace.sentence([code, told], shop.currency))
-            for code, told in notes
+            for code, told in found.notes
         ],
         replay=None,
     )
@@ -311,6 +313,7 @@ def show(row: Simulation) -> ReplayShown:
         since=row.since,
         until=row.until,
         state=row.state,
+        error=row.error,
         orders_done=row.orders_done,
         orders_total=row.orders_total,
         paid=[Money.of(paid[each], each) for each in sorted(paid)],

@@ -146,7 +146,7 @@ def sentence(step: Step, currency: str) -> str:
     code, arguments = step
     told = {name: _word(name, value, currency) for name, value in arguments.items()}
     if "kind" in arguments:
-        told["pays"] = _pays(arguments)
+        told["pays"] = pays(arguments)
     if arguments.get("in") and "value" in arguments:
         told["value"] = formats.money(arguments["value"], arguments["in"])
     words = str(SENTENCES[code]) % told
@@ -180,7 +180,7 @@ _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def _pays(arguments: Mapping[str, Any]) -> str:
+def pays(arguments: Mapping[str, Any]) -> str:
     """What a rule pays: a rate, or an amount in its own currency."""
     each = formats.money(arguments["each"], arguments["in"]) if arguments["in"] else ""
     return str(PAYS[arguments["kind"]]) % {

@@ -90,6 +90,50 @@ def categories(
     return {(shop_id, external_id): category or "" for shop_id, external_id, category in rows}
 
 
+def by_external_ids(
+    merchant_id: int, products: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], Product]:
+    """Products by shop and their id there."""
+    wanted = sa.tuple_(Product.shop_id, Product.external_id)
+    rows = db.session.scalars(
+        sa.select(Product).where(
+            Product.merchant_id == merchant_id, wanted.in_(list(set(products)))
+        )
+    )
+    return {(row.shop_id, row.external_id): row for row in rows}
+
+
+def named(merchant_id: int, shop_ids: Collection[int], text: str) -> list[Product]:
+    """Products of these shops that have exactly this number or title, however it is written."""
+    return list(
+        db.session.scalars(
+            sa.select(Product)
+            .where(
+                Product.merchant_id == merchant_id,
+                Product.shop_id.in_(shop_ids),
+                sa.or_(
+                    Product.external_id == text,
+                    sa.func.lower(Product.title) == sa.func.lower(text),
+                ),
+            )
+            .order_by(Product.id)
+            .limit(20)
+        )
+    )
+
+
+def suggested(merchant_id: int, shop_ids: Collection[int], limit: int = 300) -> list[Product]:
+    """The newest of these shops' products, for fields that suggest what may be typed."""
+    return list(
+        db.session.scalars(
+            sa.select(Product)
+            .where(Product.merchant_id == merchant_id, Product.shop_id.in_(shop_ids))
+            .order_by(Product.id.desc())
+            .limit(limit)
+        )
+    )
+
+
 def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, list[Variant]]:
     found: dict[int, list[Variant]] = {product_id: [] for product_id in product_ids}
     rows = db.session.scalars(

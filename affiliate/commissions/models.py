@@ -194,6 +194,8 @@ class Simulation(Owned, Model):
     orders_total: Mapped[int]
     # {"paid": {currency: n}, "would": {…}, "by": {"promoter": {"<key>/<currency>": n}, …}}
     result: Mapped[Json] = mapped_column(default=dict)
+    tries: Mapped[int] = mapped_column(default=0)  # that failed since something was done
+    error: Mapped[str | None]  # why the last of them failed
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     worked_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -201,7 +203,7 @@ class Simulation(Owned, Model):
     __table_args__ = (
         of_merchant(),
         same_merchant("program_id", "programs"),
-        sa.CheckConstraint("state IN ('running', 'done')", name="state"),
+        sa.CheckConstraint("state IN ('running', 'done', 'failed')", name="state"),
         sa.Index("simulations_running_idx", "worked_at",
                  postgresql_where=sa.text("state = 'running'")),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.models import Attribution
 from affiliate.catalog import service as catalog
 from affiliate.commissions import service as commissions
+from affiliate.commissions.service import Draft, simulating
 from affiliate.db import db, unit_of_work
 from affiliate.demo import bodies, shopping, story
 from affiliate.demo import people as log_ins
@@ -70,6 +71,7 @@ def _live(rng: random.Random, town: Town) -> None:
     _knock(town, bought, since=yesterday)
     with clock.at(town.now - 3 * HOUR):
         _claim(town)
+        _wonder(town)
 
 
 def _claim(town: Town) -> None:
@@ -89,6 +91,18 @@ def _claim(town: Town) -> None:
         promoter = town.promoters[story.CLAIMANT]
         program = town.programs["BR"]
         attribution.claim(program, promoter.id, shop, order.number, story.EVIDENCE)
+
+
+def _wonder(town: Town) -> None:
+    """What the last thirty days would have paid with more for the seller and two levels only."""
+    begun = commissions.begin(
+        town.programs["BR"],
+        Draft(terms=dict(story.WONDERED)),
+        since=clock.now() - 30 * DAY,
+        until=clock.now(),
+    )
+    while simulating.work_on(begun.merchant_id, begun.id):
+        pass
 
 
 def _keep_clicks(seen: Sequence[Visit]) -> None:

@@ -166,6 +166,8 @@ EVIDENCE = (
     "A Lívia comprou depois da minha live de domingo, mas abriu a loja por outro celular. "
     "Tenho a conversa no WhatsApp com o número do pedido."
 )
+# What the owner asked the simulator last.
+WONDERED = {"default_rate_ppm": 120_000, "tiers_ppm": [30_000]}
 # A garment that pays more, and a promoter's own code.
 FAVOURITE = ("linen-dress", 150_000)
 COUPON = ("ana", "ANA10")

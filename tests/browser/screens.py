@@ -4,8 +4,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from affiliate import demo
+from affiliate.commissions.models import Simulation
+from affiliate.db import db
 from affiliate.people import queries as people
 from tests.browser.conftest import DESK, PHONE
 
@@ -20,6 +23,13 @@ PAGES = {
     "merchant-orders": ("/merchant/orders/", DESK, "owner"),
     "merchant-products": ("/merchant/products/", DESK, "owner"),
     "merchant-programs": ("/merchant/programs/", DESK, "owner"),
+    "merchant-simulator": ("/merchant/programs/{program}/simulator", DESK, "owner"),
+    "merchant-simulated": (
+        "/merchant/programs/{program}/simulator?promoter=Larissa+Campos&product_1=Camisas"
+        "&quantity_1=2&price_1=100&ask=1", DESK, "owner",
+    ),
+    "merchant-replays": ("/merchant/programs/{program}/replays", DESK, "owner"),
+    "merchant-replay": ("/merchant/programs/{program}/replays/{replay}", DESK, "owner"),
     "merchant-promoters": ("/merchant/promoters/", DESK, "owner"),
     "merchant-decisions": ("/merchant/decisions/", DESK, "owner"),
     "merchant-shops": ("/merchant/shops/", DESK, "owner"),
@@ -35,7 +45,14 @@ PAGES = {
     "finance-ledger": ("/finance/ledger/", DESK, "maker"),
     "operator": ("/operator/", DESK, "operator"),
     "operator-users": ("/operator/users/", DESK, "operator"),
-}
+}  # fmt: skip
+
+
+def address(path, lang):
+    """With the demo's own keys in it, and the language: a person's comes before the browser's."""
+    replay = db.session.scalars(sa.select(Simulation)).one()
+    here = path.format(program=replay.program_id, replay=replay.id)
+    return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 
 
 def test_pictures(visit):
@@ -45,8 +62,7 @@ def test_pictures(visit):
     for name, lang, theme in product(PAGES, ["zh-Hans", "pt-BR"], ["day", "night"]):
         path, size, who = PAGES[name]
         person = people.user_by_email(f"{who}@demo.tuike.example") if who else None
-        # By address: a person's own language comes before the browser's.
-        page = visit(f"{path}?lang={lang}", size=size, lang=lang, theme=theme, as_=person)
+        page = visit(address(path, lang), size=size, lang=lang, theme=theme, as_=person)
         page.wait_for_load_state("networkidle")
         page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png")
         page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}-whole.png", full_page=True)

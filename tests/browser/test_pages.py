@@ -5,7 +5,7 @@ import pytest
 from affiliate import demo
 from affiliate.people import queries as people
 from tests.browser.conftest import DESK, PHONE, barriers
-from tests.browser.screens import PAGES
+from tests.browser.screens import PAGES, address
 
 pytestmark = pytest.mark.browser
 
@@ -21,14 +21,14 @@ def test_axe_finds_nothing_and_pages_read_without_scripts(visit):
     for index, (name, (path, size, who)) in enumerate(PAGES.items()):
         # Both themes and both kinds of writing, each page in one of the four ways.
         lang, theme = ("zh-Hans", "pt-BR")[index % 2], ("day", "night")[index // 2 % 2]
-        address = f"{path}?lang={lang}"
-        page = visit(address, size=size, lang=lang, theme=theme, as_=person(who))
+        here = address(path, lang)
+        page = visit(here, size=size, lang=lang, theme=theme, as_=person(who))
         page.wait_for_load_state("networkidle")
         found[name] = barriers(page)
         words = page.inner_text("main")
         visit.leave(page)
 
-        plain = visit(address, size=size, lang=lang, theme=theme, as_=person(who), scripts=False)
+        plain = visit(here, size=size, lang=lang, theme=theme, as_=person(who), scripts=False)
         assert first_words(plain.inner_text("main")) == first_words(words), name
         visit.leave(plain)
 
@@ -61,7 +61,7 @@ def test_pages_of_the_desk_can_be_read_on_a_phone(visit):
     for name, (path, size, who) in PAGES.items():
         if size != DESK or name == "components":
             continue
-        page = visit(f"{path}?lang=pt-BR", size=PHONE, lang="pt-BR", as_=person(who))
+        page = visit(address(path, "pt-BR"), size=PHONE, lang="pt-BR", as_=person(who))
         page.wait_for_load_state("networkidle")
         found[name] = [*page.evaluate(OVERLAPS), *page.evaluate(CRUSHED)]
         visit.leave(page)  # and that it is not too wide

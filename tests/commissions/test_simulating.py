@@ -12,9 +12,11 @@ from flask import current_app
 from affiliate import clock as time
 from affiliate import ids
 from affiliate.commissions import service
-from affiliate.commissions.models import Simulation
+from affiliate.commissions.models import CapCounter, Simulation
 from affiliate.commissions.service import Draft, simulating
 from affiliate.db import db, unit_of_work
+from affiliate.orders.facts import Line, Order
+from affiliate.orders.models import Status
 from affiliate.people.models import Role
 from affiliate.programs import service as programs
 from affiliate.programs.models import Rule
@@ -136,6 +138,54 @@ def test_an_order_pays_what_the_simulator_said(client, town, ask, clock, new):
     assert {each["code"] for each in said["trace"]} >= {"rule_chosen"}
     assert all(each["text"] for each in said["trace"])
     clean()
+
+
+def test_what_a_months_cap_has_left_is_asked(client, town, ask, clock):
+    """Also before anything was booked under the cap, when there is no counter yet."""
+    clock.move(minutes=1)
+    sells(client, town, 1)  # 21.19 for Ana, 3.29 and 1.09 above her
+    with unit_of_work():
+        spent = sum(earned().values())
+        caps = [{"per": "promoter_month", "amount": 3000, "currency": "BRL"},
+                {"per": "program_month", "amount": spent + 1000, "currency": "BRL"}]  # fmt: skip
+        programs.change_program(town.program, {"caps": caps})
+    clock.move(minutes=1)
+    order = {"promoter": ids.encode("prm", town.ana.id), "lines": [{"amount": brl(10_000)}]}
+
+    for _ in range(2):
+        said = ask(order)
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(CapCounter)) == 0
+    outcome = service.simulate(
+        town.program, town.shop, town.ana.id,
+        Order("x", 1, Status.PAID, "BRL", time.now(), time.now(),
+              lines=(Line("1", "", 1, 10_000, tax=0),)),
+    )  # fmt: skip
+    sells(client, town, 2, lines=[a_line("l1", product_id="p9", unit_price="100.00", tax="0.00")])
+
+    pays = [each["amount"]["amount"] for each in said["pays"]]
+    assert pays == [3000 - 2119, 1000 - (3000 - 2119), 0]
+    assert [each["args"]["per"] for each in said["trace"] if each["code"] == "cap_cut"] == [
+        "promoter_month", "program_month", "program_month",
+    ]  # fmt: skip
+    rooms = {each.payee_id: (each.cap, each.used, each.added, each.left) for each in outcome.rooms}
+    assert rooms[0] == (spent + 1000, spent, 1000, 0)
+    assert rooms[town.ana.id] == (3000, 2119, 881, 0)
+    assert sum(earned().values()) == spent + sum(pays)
+    clean()
+
+
+def test_what_carried_the_link_may_be_said(client, town, ask, clock):
+    with unit_of_work():
+        programs.add_rule(
+            town.program,
+            Target("program"),
+            Stated(rate_ppm=300_000, conditions={"contents": ["video"]}),
+        )
+    clock.move(minutes=1)
+    order = {"promoter": ids.encode("prm", town.ana.id), "lines": [{"amount": brl(10_000)}]}
+
+    assert ask(order)["pays"][0]["rate_ppm"] == 120_000
+    assert ask(order | {"content": "Video"})["pays"][0]["rate_ppm"] == 300_000
 
 
 def test_while_a_notice_runs_the_simulator_knows_of_it(client, town, ask, clock):
@@ -321,6 +371,58 @@ def test_a_replay_goes_on_where_it_was_killed(client, town, clock, monkeypatch):
     assert simulating.quiet() == []
     with unit_of_work():
         assert simulating.work_on(*key) is False, "once done it stays so"
+
+
+def test_what_always_fails_is_given_up_with_the_reason(client, town, ask, clock):
+    """A draft that nobody can read any more, say; what went before it stays."""
+    clock.move(minutes=1)
+    sells(client, town, 1)
+    with unit_of_work():
+        begun = service.begin(
+            town.program, Draft(rules=[{"conditions": {"moon": "full"}}]),
+            since=time.now() - timedelta(days=1), until=time.now() + timedelta(minutes=1),
+        )  # fmt: skip
+        key = (begun.merchant_id, begun.id)
+
+    for tries in range(1, simulating.TRIES + 1):
+        assert db.session.get_one(Simulation, key, populate_existing=True).state == "running"
+        with pytest.raises(TypeError):
+            jobs.simulate(*key)
+        found = db.session.get_one(Simulation, key, populate_existing=True)
+        assert found.tries == tries
+        assert simulating.quiet() == []  # it was tried just now
+        clock.move(minutes=5)
+
+    assert (found.state, found.orders_done) == ("failed", 0)
+    assert "moon" in found.error
+    assert simulating.quiet() == []
+    jobs.simulate(*key)  # a bell that rings late
+    shown = ask.get(f"/simulations/{ids.encode('sim', *key)}").json
+    assert (shown["state"], shown["error"]) == ("failed", found.error)
+    assert shown["ended_at"]
+
+
+def test_a_chunk_that_works_forgives_tries_before_it(client, town, clock, monkeypatch):
+    clock.move(minutes=1)
+    for number in range(3):
+        sells(client, town, number)
+    monkeypatch.setattr(simulating, "CHUNK", 1)
+    with unit_of_work():
+        begun = service.begin(
+            town.program, Draft(), since=time.now() - timedelta(days=1),
+            until=time.now() + timedelta(minutes=1),
+        )  # fmt: skip
+        key = (begun.merchant_id, begun.id)
+
+    with unit_of_work():
+        simulating.note_failure(*key, OSError("out of luck\nand more"))
+    assert (
+        db.session.get_one(Simulation, key, populate_existing=True).error == "OSError: out of luck"
+    )
+    jobs.simulate(*key)
+
+    found = db.session.get_one(Simulation, key, populate_existing=True)
+    assert (found.state, found.tries, found.error, found.orders_done) == ("done", 0, None, 3)
 
 
 def test_two_workers_at_one_replay_count_each_order_once(client, committed, monkeypatch):

@@ -19,6 +19,7 @@ STATES = {
     "payout": payouts.State,
     "settlement": settlement.State,
     "enrolment": programs.MembershipState,
+    "simulation": ("running", "done", "failed"),
 }
 
 

@@ -10,15 +10,24 @@ from affiliate.commissions.service.deciding import (
 from affiliate.commissions.service.grading import close_due, grade_now
 from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
-from affiliate.commissions.service.simulating import Draft, begin, simulate, simulation
+from affiliate.commissions.service.simulating import (
+    Draft,
+    Outcome,
+    begin,
+    drafted,
+    simulate,
+    simulation,
+)
 
 __all__ = [
     "ConfirmationNeeded",
     "Draft",
+    "Outcome",
     "accept_claim",
     "begin",
     "book",
     "close_due",
+    "drafted",
     "grade_now",
     "hold_payees",
     "lift_order",

@@ -59,6 +59,19 @@ class Counters:
             found.before = dict(found.used)
         return found
 
+    @classmethod
+    def looked_at(cls, merchant_id: int, counted: Iterable[Counted]) -> "Counters":
+        """As they stand or would begin: nothing is locked, and nothing may be written."""
+        keys = sorted({key for each in counted for key in each.keys})
+        found = cls(merchant_id)
+        if keys:
+            for program_id, month, currency, payee_id, used in db.session.execute(
+                LOOK, _columns(merchant_id, keys)
+            ):
+                found.used[program_id, month, currency, payee_id] = used
+            found.before = dict(found.used)
+        return found
+
     def give_back(self, counted: Counted, amount: int) -> None:
         for key in counted.keys:
             self.used[key] -= amount
@@ -67,7 +80,7 @@ class Counters:
         """As much of it as the caps leave room for, and which of them is the narrowest."""
         rooms = [(wanted, "")]
         for key in counted.keys:
-            per = "program_month" if key[-1] == EVERYBODY else "promoter_month"
+            per = _per(key)
             if per in caps:
                 rooms.append((max(0, caps[per] - self.used[key]), per))
         granted, narrowest = min(rooms, key=lambda each: each[0])
@@ -81,6 +94,10 @@ class Counters:
             given = _columns(self.merchant_id, changed)
             given["used"] = [self.used[key] for key in changed]
             db.session.execute(WRITE, given)
+
+
+def _per(key: Key) -> str:
+    return "program_month" if key[-1] == EVERYBODY else "promoter_month"
 
 
 def _columns(merchant_id: int, keys: Sequence[Key]) -> dict[str, object]:
@@ -103,6 +120,20 @@ class Granted:
     amounts: dict[standing.Key, int] = field(default_factory=dict)
     allowed: dict[standing.Key, int | None] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A cap of the month: how much of it is earned already, and how much an order adds."""
+
+    payee_id: int  # 0: of everybody together
+    cap: int
+    used: int
+    added: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.cap - self.used - self.added)
 
 
 @dataclass(slots=True)
@@ -132,6 +163,24 @@ class Caps:
             for target in planned[order.id]
         ]
         self.counters = Counters.locked(self.merchant_id, [each for each in counted if each])
+
+    def look(
+        self, order: Stored, credit: Credit, frozen: Frozen, planned: Sequence[Target]
+    ) -> None:
+        """Instead of `lock`, for an order that is not booked."""
+        if set(frozen.caps) - {"order"}:
+            counted = [self._wanted(order, credit, frozen, target) for target in planned]
+            self.counters = Counters.looked_at(self.merchant_id, [each for each in counted if each])
+
+    def rooms(self, frozen: Frozen) -> list[Room]:
+        """What the month's caps have left, everybody's first."""
+        found = []
+        for key, used in sorted(self.counters.used.items() if self.counters else ()):
+            before = self.counters.before[key] if self.counters else 0
+            cap = frozen.caps.get(_per(key))
+            if cap is not None:
+                found.append(Room(key[-1], cap, before, used - before))
+        return found
 
     def grant(
         self,
@@ -212,19 +261,20 @@ _KEYS = """unnest(CAST(:programs AS bigint[]), CAST(:months AS date[]),
                 CAST(:currencies AS char(3)[]), CAST(:payees AS bigint[]))
            AS k (program_id, month, currency, payee_id)"""
 
-# A new counter begins with what was earned before anybody counted. Who books meanwhile by terms
-# without caps holds the program's row (`programs.books`), so nobody is missed.
+# What was earned before anybody counted.
+_EARNED = """(SELECT coalesce(sum(e.amount), 0)::bigint
+                FROM commissions c
+                JOIN entries e ON e.merchant_id = c.merchant_id AND e.commission_id = c.id
+               WHERE c.merchant_id = :merchant AND c.program_id = k.program_id
+                 AND c.month = k.month AND c.currency = k.currency
+                 AND c.payee_kind <> 'platform' AND e.state <> 'estimated'
+                 AND (k.payee_id = 0 OR c.payee_kind = 'promoter' AND c.payee_id = k.payee_id))"""
+
+# A new counter begins with it. Who books meanwhile by terms without caps holds the program's row
+# (`programs.books`), so nobody is missed.
 OPEN = sa.text(f"""
     INSERT INTO cap_counters (merchant_id, program_id, month, currency, payee_id, used, created_at)
-    SELECT :merchant, k.*,
-           coalesce((SELECT sum(e.amount)
-                       FROM commissions c
-                       JOIN entries e ON e.merchant_id = c.merchant_id AND e.commission_id = c.id
-                      WHERE c.merchant_id = :merchant AND c.program_id = k.program_id
-                        AND c.month = k.month AND c.currency = k.currency
-                        AND c.payee_kind <> 'platform' AND e.state <> 'estimated'
-                        AND (k.payee_id = 0
-                             OR c.payee_kind = 'promoter' AND c.payee_id = k.payee_id)), 0), :now
+    SELECT :merchant, k.*, {_EARNED}, :now
       FROM {_KEYS}
      WHERE NOT EXISTS (SELECT FROM cap_counters o
                         WHERE o.merchant_id = :merchant
@@ -240,6 +290,15 @@ LOCK = sa.text(f"""
      WHERE c.merchant_id = :merchant
      ORDER BY c.program_id, c.month, c.currency, c.payee_id
        FOR NO KEY UPDATE OF c
+""")  # noqa: S608
+
+LOOK = sa.text(f"""
+    SELECT k.program_id, k.month, k.currency, k.payee_id, coalesce(o.used, {_EARNED})
+      FROM {_KEYS}
+      LEFT JOIN cap_counters o
+             ON o.merchant_id = :merchant
+            AND (o.program_id, o.month, o.currency, o.payee_id)
+              = (k.program_id, k.month, k.currency, k.payee_id)
 """)  # noqa: S608
 
 WRITE = sa.text("""

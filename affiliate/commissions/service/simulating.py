@@ -18,7 +18,9 @@ from affiliate.attribution.service import Credit
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.commissions.service.booking import targets_of
+from affiliate.commissions.service.capping import Caps, Room
 from affiliate.commissions.service.freezing import freeze
+from affiliate.commissions.service.standing import key_of
 from affiliate.commissions.targets import Target
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -35,6 +37,7 @@ from affiliate.programs.rules import OFFER_FIELDS
 from affiliate.programs.service import offer_of
 
 CHUNK = 1000
+TRIES = 5  # that fail at the same place, one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,43 @@ class Draft:
         return {"terms": self.terms, "rules": self.rules, "ended": self.ended}
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an order would pay, how that came about, and what it would leave of the month's caps."""
+
+    pays: list[Target]
+    notes: list[Note]
+    rooms: list[Room]
+
+
 def simulate(
-    program: Program, shop: Shop, promoter_id: int, order: Order, draft: Draft | None = None
-) -> tuple[list[Target], list[Note]]:
-    """What this order would pay now, to whom, and why."""
+    program: Program,
+    shop: Shop,
+    promoter_id: int,
+    order: Order,
+    draft: Draft | None = None,
+    *,
+    content: str | None = None,
+) -> Outcome:
+    """What this order would pay now, to whom, and why. `content` carried the link."""
     merchant_id = program.merchant_id
-    by = [{"promoter": promoter_id, "link": None, "source": "click", "content": None,
+    by = [{"promoter": promoter_id, "link": None, "source": "click", "content": content,
            "at": clock.now().isoformat(), "self": False}]  # fmt: skip
     credit = Credit(0, "", program_id=program.id, promoter_id=promoter_id)
     credit.credited = [{"products": None, "by": by}]
-    stored = Stored(0, merchant_id, shop.id, order, {})
+    lines = {line.external_id: number for number, line in enumerate(order.lines)}
+    stored = Stored(0, merchant_id, shop.id, order, lines)
     book, terms = _draft(program, draft) if draft else (_book(program), None)
     frozen = freeze(merchant_id, [stored], {0: credit}, {program.id: book}, draft=terms)[0]
-    return targets_of(stored, credit, frozen, {program.id: book})
+    pays, notes = targets_of(stored, credit, frozen, {program.id: book})
+    caps = Caps(merchant_id, {program.id})
+    caps.look(stored, credit, frozen, pays)
+    granted = caps.grant(stored, credit, frozen, pays, {})
+    left = [
+        replace(each, amount=granted.amounts.get(key_of(stored, each), each.amount))
+        for each in pays
+    ]
+    return Outcome(left, [*notes, *granted.notes], caps.rooms(frozen))
 
 
 def begin(
@@ -98,7 +125,7 @@ def work_on(merchant_id: int, simulation_id: int) -> bool:
     found = db.session.get_one(
         Simulation, (merchant_id, simulation_id), with_for_update=True, populate_existing=True
     )
-    if found.state == "done":
+    if found.state != "running":
         return False
     program = programs.program(merchant_id, found.program_id)
     ids = db.session.scalars(
@@ -115,7 +142,22 @@ def work_on(merchant_id: int, simulation_id: int) -> bool:
     found.cursor = ids[-1]
     found.orders_done += len(ids)
     found.result = difference.added_to(found.result)
+    found.tries, found.error = 0, None
     return True
+
+
+def note_failure(merchant_id: int, simulation_id: int, error: Exception) -> None:
+    """What went wrong; after `TRIES` times at the same place nobody tries again."""
+    found = db.session.get_one(
+        Simulation, (merchant_id, simulation_id), with_for_update=True, populate_existing=True
+    )
+    if found.state != "running":
+        return
+    found.worked_at = clock.now()
+    found.tries += 1
+    found.error = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if found.tries >= TRIES:
+        found.state, found.ended_at = "failed", clock.now()
 
 
 def quiet(minutes: int = 2) -> list[tuple[int, int]]:
@@ -258,13 +300,17 @@ def _draft(program: Program, draft: Draft) -> tuple[Book, Terms]:
         for rule in _book(program).as_of(clock.now()).rules
         if rule.rule_id not in draft.ended
     ]
-    drafted = [_rule(-number, each) for number, each in enumerate(draft.rules, start=1)]
     page = BookTerms(BEGINNING, offer.default_rate_ppm, offer.max_total_ppm)
     rates = [
         replace(rate, effective_from=BEGINNING)
         for rate in _book(program).as_of(clock.now()).agency_rates
     ]
-    return Book([page], [*standing, *drafted], rates), terms
+    return Book([page], [*standing, *drafted(draft)], rates), terms
+
+
+def drafted(draft: Draft) -> list[Rule]:
+    """The rules that would stand beside those there are."""
+    return [_rule(-number, each) for number, each in enumerate(draft.rules, start=1)]
 
 
 def _rule(number: int, drafted: Mapping[str, Any]) -> Rule:

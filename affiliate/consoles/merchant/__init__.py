@@ -19,7 +19,9 @@ from affiliate.consoles.merchant import (  # noqa: E402
     products,
     programs,
     promoters,
+    replays,
     shops,
+    simulator,
 )
 
 __all__ = [
@@ -31,5 +33,7 @@ __all__ = [
     "products",
     "programs",
     "promoters",
+    "replays",
     "shops",
+    "simulator",
 ]
