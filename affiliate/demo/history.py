@@ -34,6 +34,7 @@ from affiliate.orders.models import Order
 from affiliate.orders.queries import Stored
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout
+from affiliate.people import queries as people
 from affiliate.risk import service as risk
 from affiliate.settlement import service as settlements
 from affiliate.settlement.models import Settlement
@@ -72,6 +73,7 @@ def _live(rng: random.Random, town: Town) -> None:
     with clock.at(town.now - 3 * HOUR):
         _claim(town)
         _wonder(town)
+        commissions.close_due(people.merchant(town.merchant_id))
 
 
 def _claim(town: Town) -> None:

@@ -168,6 +168,19 @@ EVIDENCE = (
 )
 # What the owner asked the simulator last.
 WONDERED = {"default_rate_ppm": 120_000, "tiers_ppm": [30_000]}
+# The ladder: names, and what earns each step (in minor units of yuan).
+GRADES = (
+    ("新芽", [[{"measure": "orders", "at_least": 3}]]),
+    (
+        "青叶",
+        [
+            [{"measure": "orders", "at_least": 12}],
+            [{"measure": "sales", "at_least": 200_000, "currency": "CNY"}],
+        ],
+    ),
+    ("金叶", [[{"measure": "team_sales", "at_least": 800_000, "currency": "CNY"},
+              {"measure": "orders", "at_least": 12}]]),
+)  # fmt: skip
 # A garment that pays more, and a promoter's own code.
 FAVOURITE = ("linen-dress", 150_000)
 COUPON = ("ana", "ANA10")

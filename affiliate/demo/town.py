@@ -134,6 +134,8 @@ def _open(now: datetime) -> Town:
     programs.add_agency_rate(latin, agency.id, mode="own", ppm=20_000)
     tote = town.products["br", story.AGENCYS_OWN].id
     programs.add_agency_rate(latin, agency.id, mode="difference", ppm=150_000, product_id=tote)
+    for rank, (name, needs) in enumerate(story.GRADES, start=1):
+        programs.create_grade(merchant.id, name=name, rank=rank, needs=needs)
     garment, rate_ppm = story.FAVOURITE
     programs.set_product_rate(cn, town.products["cn", garment].id, rate_ppm)
     return town

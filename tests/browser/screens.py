@@ -43,6 +43,13 @@ PAGES = {
     "finance-settlements": ("/finance/settlements/", DESK, "maker"),
     "finance-payouts": ("/finance/payouts/", DESK, "maker"),
     "finance-ledger": ("/finance/ledger/", DESK, "maker"),
+    "merchant-grades": ("/merchant/grades/", DESK, "owner"),
+    "merchant-grade": ("/merchant/grades/new", DESK, "owner"),
+    "agency": ("/agency/", DESK, "agency"),
+    "agency-promoters": ("/agency/promoters/", DESK, "agency"),
+    "agency-orders": ("/agency/orders", DESK, "agency"),
+    "agency-shares": ("/agency/shares", DESK, "agency"),
+    "operator-agencies": ("/operator/agencies/", DESK, "operator"),
     "operator": ("/operator/", DESK, "operator"),
     "operator-users": ("/operator/users/", DESK, "operator"),
 }  # fmt: skip

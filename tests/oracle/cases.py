@@ -11,12 +11,15 @@ from affiliate.commissions.targets import Credited, Frozen, Seller, targets
 from affiliate.orders.facts import Customer, Dispute, Line, Order, Refund, RefundLine
 from affiliate.orders.models import Status
 from affiliate.programs import book
+from affiliate.programs.agencies import AgencyRate
+from affiliate.programs.grades import Band, Figures
 from tests.oracle import oracle
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 SHOP = 7
+AGENCY = 77
 PRODUCTS = ("p1", "p2", "p3")
 CATEGORIES = ("Shirts", "shoes ", None)
 COUPONS = ("ANA10", "summer")
@@ -111,6 +114,9 @@ def a_world(random: Random, order: Order) -> oracle.World:
             groups=set(random.sample((1, 2), random.randint(0, 2))),
             content=random.choice(CONTENTS),
             earlier=random.sample((NOON - 10 * DAY, NOON - 5 * DAY), random.randint(0, 2)),
+            grade=random.choice((1, 2, None)),
+            orders=random.choice((0, 4, 5, 9, 10)),
+            agency=random.choice((None, None, AGENCY)),
         )
     return oracle.World(
         at=NOON,
@@ -123,7 +129,28 @@ def a_world(random: Random, order: Order) -> oracle.World:
         credited=_credited(random),
         fee=random.choice((0, 0, 10_000)),
         gross=random.random() < 0.2,
+        agency=_agency(random),
     )
+
+
+def _agency(random: Random) -> list[oracle.AgencyRate]:
+    """One rate of each kind at most, some stated anew or ended."""
+    found = []
+    subjects = [(who, what) for who in (None, 1) for what in (None, PRODUCTS[0])]
+    for key, (who, what) in enumerate(random.sample(subjects, random.randint(0, 4)), start=1):
+        found += [
+            oracle.AgencyRate(
+                key,
+                NOON - (30 - 29 * version) * DAY,
+                random.random() < 0.5,
+                random.choice((0, 20_000, 150_000, 500_000)),
+                version == 1 and random.random() < 0.4,
+                who,
+                what,
+            )
+            for version in range(random.choice((1, 1, 2)))
+        ]
+    return found
 
 
 def _terms(random: Random, since: datetime) -> oracle.Terms:
@@ -190,6 +217,10 @@ def _version(
         rule.begins, rule.ends = NOON - DAY, NOON + random.choice((-1, 1)) * timedelta(hours=1)
     elif condition == 4:
         rule.content = random.choice(("note", "live"))
+    elif condition == 5:
+        rule.grade = random.choice((1, 2))
+    elif condition == 6:
+        rule.band = random.choice(((5, None), (0, 5), (5, 10)))
     return rule
 
 
@@ -231,6 +262,10 @@ def frozen_of(world: oracle.World) -> Frozen:
                 tuple(sorted(each.groups)),
                 each.content,
                 tuple(each.earlier),
+                each.grade,
+                each.grade and f"Grade {each.grade}",
+                {"month": Figures(orders=each.orders)},
+                each.agency,
             )
             for each in world.sellers.values()
         },
@@ -242,6 +277,20 @@ def book_of(world: oracle.World) -> book.Book:
     return book.Book(
         [book.Terms(each.since, each.rate, each.ceiling) for each in world.terms],
         [_engine_rule(each) for each in sorted(world.rules, key=lambda each: each.since)],
+        [
+            AgencyRate(
+                each.key,
+                number,
+                AGENCY,
+                each.since,
+                "difference" if each.difference else "own",
+                each.rate,
+                each.ended,
+                each.promoter,
+                (SHOP, each.product) if each.product else None,
+            )
+            for number, each in enumerate(sorted(world.agency, key=lambda each: each.since))
+        ],
     )
 
 
@@ -269,6 +318,8 @@ def _engine_rule(each: oracle.Rule) -> book.Rule:
             until=each.ends,
             contents=(each.content,) if each.content else (),
             coupon=each.coupon,
+            grades=(each.grade,) if each.grade else (),
+            volume=Band("orders", "month", *each.band) if each.band else None,
         ),
     )
 

@@ -45,6 +45,21 @@ class Rule:
     begins: datetime | None = None
     ends: datetime | None = None
     content: str | None = None
+    grade: int | None = None
+    band: tuple[int, int | None] | None = None  # of orders in the last closed month: from, below
+
+
+@dataclass
+class AgencyRate:
+    """A version of what the agency gets; the newest of `key` that has begun counts."""
+
+    key: int
+    since: datetime
+    difference: bool
+    rate: int
+    ended: bool = False
+    promoter: int | None = None
+    product: str | None = None
 
 
 @dataclass
@@ -55,6 +70,9 @@ class Seller:
     groups: set[int] = field(default_factory=set)
     content: str | None = None
     earlier: list[datetime] = field(default_factory=list)
+    grade: int | None = None
+    orders: int = 0  # in the last closed month
+    agency: int | None = None
 
 
 @dataclass
@@ -66,6 +84,7 @@ class World:
     credited: list[tuple[set[str] | None, list[int]]]  # products (None: all others), promoters
     fee: int = 0
     gross: bool = False
+    agency: list[AgencyRate] = field(default_factory=list)  # of the one agency there is
 
 
 def largest_remainder(total: int, weights: list[int]) -> list[int]:
@@ -237,6 +256,12 @@ def _fits(rule: Rule, world: World, order: Order, line, seller: Seller) -> bool:
         return False
     if rule.content is not None and rule.content != (seller.content or "").strip().casefold():
         return False
+    if rule.grade is not None and rule.grade != seller.grade:
+        return False
+    if rule.band is not None:
+        low, high = rule.band
+        if seller.orders < low or (high is not None and seller.orders >= high):
+            return False
     used = {each.strip().casefold() for each in order.coupons}
     if rule.coupon == "*":
         return bool(used)
@@ -288,6 +313,13 @@ def targets(order: Order, world: World) -> dict[tuple[str, str, int, int], int]:
                 room_of = base
             room = min(room_of, room_of * ceiling // PPM)
             asked = [(seller.role, promoter, wanted)]
+            if seller.agency is not None and (share := agency_rate(world, line, promoter)):
+                whole = left * share.rate // PPM
+                if share.difference and rule is not None and rule.kind != "percent":
+                    whole = max(0, whole - wanted)
+                elif share.difference:
+                    whole = left * max(0, share.rate - rate) // PPM
+                asked.append(("agency", seller.agency, whole))
             asked += [(role, who, left * ppm // PPM) for role, who, ppm in seller.tiers]
             for role, who, amount in asked:
                 granted = min(amount, room)
@@ -297,6 +329,25 @@ def targets(order: Order, world: World) -> dict[tuple[str, str, int, int], int]:
             key = (line.external_id, "platform_fee", 0, whose[index][0])
             found[key] = lefts[index] * world.fee // PPM
     return found
+
+
+def agency_rate(world: World, line, promoter: int) -> AgencyRate | None:
+    """That of the promoter and product, else of the promoter, else of the product, else of all."""
+    newest: dict[int, AgencyRate] = {}
+    for each in sorted(world.agency, key=lambda each: each.since):
+        if each.since <= world.at:
+            newest[each.key] = each
+    for who, what in ((True, True), (True, False), (False, True), (False, False)):
+        for each in newest.values():
+            if each.ended or (each.promoter is not None) != who:
+                continue
+            if (each.product is not None) != what:
+                continue
+            if each.promoter in (None, promoter) and (
+                each.product in (None, line.product_external_id)
+            ):
+                return each
+    return None
 
 
 def _whose(line, world: World) -> list[int]:

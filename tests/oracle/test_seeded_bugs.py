@@ -14,7 +14,7 @@ import pytest
 from affiliate import money
 from affiliate.attribution import rules as choosing
 from affiliate.commissions import rules, targets
-from affiliate.programs import book
+from affiliate.programs import agencies, book, grades
 from tests.commissions import test_golden, test_rules
 from tests.oracle.test_oracle import differences, other_choices, other_steps
 
@@ -94,6 +94,29 @@ BUGS = {
     ),
     "a group's rule is for everybody": (
         book, "(rule.group_id is None or rule.group_id in asked.groups)", "True",
+    ),
+    "a grade's rule is for everybody": (
+        book, "asked.grade not in wanted.grades", "wanted.grades == (99,)",
+    ),
+    "a band has its upper end": (grades, "value < self.below", "value <= self.below"),
+    "a band lacks its lower end": (
+        grades, "self.at_least <= value and", "self.at_least < value and",
+    ),
+    "an agency gets what it says and the seller's too": (
+        agencies, "self.ppm if self.mode == Mode.OWN else max(0, self.ppm - direct_ppm)",
+        "self.ppm",
+    ),
+    "an agency takes from a seller who gets an amount": (
+        agencies, "max(0, whole - direct_amount)", "whole",
+    ),
+    "an agency's rate that ended counts": (agencies, "if not rate.ended]", "]"),
+    "the agency's general rate stands above the particular": (
+        agencies, "(rate.promoter_id is None, rate.product is None, rate.rate_id)",
+        "(rate.promoter_id is not None, rate.product is not None, rate.rate_id)",
+    ),
+    "the agency is cut before the tiers": (
+        targets, "[direct, *_of_agency(pick), *seller.others]",
+        "[direct, *seller.others, *_of_agency(pick)]",
     ),
     "the window is a moment short": (
         choosing, "touch.at < placed_at - offer.window", "touch.at <= placed_at - offer.window",

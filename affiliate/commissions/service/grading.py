@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock
 from affiliate.commissions.models import ClosedMonth, Volume
+from affiliate.commissions.queries import figures_of
 from affiliate.db import among, db
 from affiliate.people.models import Merchant
 from affiliate.programs import grades
@@ -221,21 +222,15 @@ def _monthly(
 ) -> Mapping[tuple[int, date], Figures]:
     """What is stored of closed months, by promoter and month; of everybody where none are named."""
     whose = sa.true() if promoter_ids is None else among(Volume.promoter_id, promoter_ids)
-    rows = db.session.execute(
-        sa.select(
-            Volume.promoter_id,
-            Volume.month,
-            Volume.currency,
-            Volume.orders,
-            Volume.sales,
-            Volume.team_orders,
-            Volume.team_sales,
-        ).where(Volume.merchant_id == merchant_id, among(Volume.month, months), whose)
+    rows = db.session.scalars(
+        sa.select(Volume).where(
+            Volume.merchant_id == merchant_id, among(Volume.month, months), whose
+        )
     )
     found: dict[tuple[int, date], Figures] = {}
-    for promoter_id, month, currency, orders, sales, team_orders, team_sales in rows:
-        more = Figures(orders, team_orders, {currency: sales}, {currency: team_sales})
-        found[promoter_id, month] = found.get((promoter_id, month), Figures()).plus(more)
+    for row in rows:
+        key = (row.promoter_id, row.month)
+        found[key] = found.get(key, Figures()).plus(figures_of(row))
     return found
 
 

@@ -1,6 +1,6 @@
 """The market: what may be shared, what it brings, and programs to join."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from affiliate import clock, i18n, ids
 from affiliate.catalog.models import Product, Shop
+from affiliate.commissions import queries as commissions
 from affiliate.consoles import lists
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
@@ -21,9 +22,11 @@ from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.programs import book, service
 from affiliate.programs import queries as programs
-from affiliate.programs.book import Earning
+from affiliate.programs.book import Book, Earning
+from affiliate.programs.grades import Figures
 from affiliate.programs.models import (
     Enrolment,
+    Grade,
     Membership,
     MembershipState,
     Program,
@@ -90,8 +93,16 @@ def market() -> ResponseReturnValue:
         goods=goods_of(found, mine, promoter.id),
         next=cursor,
         mine=mine,
+        grades=_grades(promoter.id, mine),
         offers=[each for each in places if each.state != MembershipState.ACTIVE],
     )
+
+
+def _grades(promoter_id: int, mine: Sequence[Place]) -> list[tuple[str, str]]:
+    """The grades one has, with whose they are."""
+    names = {each.program.merchant_id: each.merchant for each in mine}
+    held = programs.grades_held(promoter_id, names)
+    return [(names[merchant_id], grade.name) for merchant_id, grade in held.items()]
 
 
 @bp.post("/market/join")
@@ -173,6 +184,7 @@ def goods_of(products: Sequence[Product], mine: Sequence[Place], promoter_id: in
     books = programs.books({(each.program.merchant_id, each.program.id) for each in mine})
     pages = {key: book_of.as_of(now) for key, book_of in books.items()}
     groups = programs.groups_of(promoter_id, now)
+    grades, volumes = _standing(promoter_id, books)
 
     def earning(product: Product, place: Place) -> Earning:
         return book.offered(
@@ -184,6 +196,8 @@ def goods_of(products: Sequence[Product], mine: Sequence[Place], promoter_id: in
             category=product.category,
             currency=product.currency,
             price=product.price,
+            grade=grades[product.merchant_id].id if product.merchant_id in grades else None,
+            volumes=volumes.get(product.merchant_id),
         )
 
     found = []
@@ -197,6 +211,18 @@ def goods_of(products: Sequence[Product], mine: Sequence[Place], promoter_id: in
             best = max(earnings, key=lambda each: each[1].worth)
             found.append(_goods(product, shops[product.merchant_id, product.shop_id], *best))
     return found
+
+
+def _standing(
+    promoter_id: int, books: Mapping[tuple[int, int], Book]
+) -> tuple[dict[int, Grade], dict[int, dict[str, Figures]]]:
+    """The promoter's grade and last closed periods, at merchants whose rules ask for them."""
+    graded = {key[0] for key, each in books.items() if each.asks_grades}
+    banded = {key[0] for key, each in books.items() if each.periods}
+    return (
+        programs.grades_held(promoter_id, graded) if graded else {},
+        commissions.last_volumes(promoter_id, people.merchants(banded).values()) if banded else {},
+    )
 
 
 def _goods(product: Product, shop: Shop, place: Place, earning: Earning) -> Goods:
