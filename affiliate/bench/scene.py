@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from secrets import token_bytes
+from typing import Any
 
 import flask_migrate
 
@@ -41,15 +42,24 @@ class Scene:
 
 
 @contextmanager
-def opened() -> Iterator[Scene]:
-    """Inside it an app context is active, and child processes find the servers by environment."""
+def opened(ago: timedelta = timedelta(0)) -> Iterator[Scene]:
+    """Inside it an app context is active, and child processes find the servers by environment.
+
+    Everybody in it has been there since `ago`, so that orders of that time can be told.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tuike-bench-"))
     (folder / "log").mkdir()
     before = dict(os.environ)
     try:
         with embedded.run(folder) as running:
             settings = running.settings(
-                config.load(data=folder, database_url=None, redis_url=None, secret_key=None)
+                config.load(
+                    data=folder,
+                    database_url=None,
+                    redis_url=None,
+                    secret_key=None,
+                    log_level="WARNING",
+                )
             )
             publish(settings)
             os.environ["AFFILIATE_DATA"] = str(folder)
@@ -59,7 +69,9 @@ def opened() -> Iterator[Scene]:
             with app.app_context():
                 flask_migrate.upgrade()
                 try:
-                    yield _set()
+                    with clock.moved(-ago):
+                        found = furnish()
+                    yield found
                 finally:
                     db.session.remove()
                     db.engine.dispose()
@@ -69,7 +81,7 @@ def opened() -> Iterator[Scene]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set() -> Scene:
+def furnish(sellers: int = SELLERS) -> Scene:
     with unit_of_work():
         merchant = people.create_merchant(
             "Bench", country="BR", currency="BRL", timezone="America/Sao_Paulo"
@@ -84,7 +96,7 @@ def _set() -> Scene:
         )
         offer = Offer(default_rate_ppm=100_000, tiers_ppm=(30_000,))
         program = programs.create_program(merchant.id, name="Bench", offer=offer)
-        found = [_seller(program, number) for number in range(SELLERS)]
+        found = [_seller(program, number) for number in range(sellers)]
     return Scene(shop, program, found)
 
 
@@ -104,32 +116,54 @@ def _seller(program: Program, number: int) -> int:
     return links.create_link(program, promoter.id, url=url).id
 
 
-def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
-    """One paid order of one line, as Shopify sends and signs it."""
-    now = clock.now().isoformat()
+def buyer(number: int) -> str:
+    return f"buyer{number}@example.com"
+
+
+def customer(number: int) -> str:
+    return str(7_100_000_000_000 + number)
+
+
+def external_id(number: int) -> str:
+    return str(5_900_000_000_000 + number)
+
+
+def line_id(number: int) -> str:
+    return str(10_000_000 + number)
+
+
+def clicked(scene: Scene, number: int, at: datetime) -> str:
+    """The token that comes with this order."""
     link_id = scene.link_ids[number % len(scene.link_ids)]
+    return token.make(link_id, at, number.to_bytes(8, "little"))
+
+
+def webhook(
+    scene: Scene, number: int, at: datetime | None = None, **changed: Any
+) -> tuple[bytes, dict[str, str]]:
+    """One paid order of one line, as Shopify sends and signs it: placed now, or at that instant."""
+    at = at or clock.now()
+    placed = at.isoformat()
     order = {
-        "id": 5_900_000_000_000 + number,
+        "id": int(external_id(number)),
         "name": f"#{number}",
-        "created_at": now,
-        "updated_at": now,
-        "processed_at": now,
+        "created_at": placed,
+        "updated_at": placed,
+        "processed_at": placed,
         "cancelled_at": None,
         "test": False,
         "currency": "BRL",
         "taxes_included": True,
         "financial_status": "paid",
-        "email": f"buyer{number}@example.com",
-        "customer": {"id": 7_100_000_000_000 + number},
-        "note_attributes": [
-            {"name": "tk", "value": token.make(link_id, clock.now(), token_bytes(8))}
-        ],
+        "email": buyer(number),
+        "customer": {"id": int(customer(number))},
+        "note_attributes": [{"name": "tk", "value": clicked(scene, number, at)}],
         "total_discounts": "0.00",
         "total_price": "199.90",
         "shipping_lines": [],
         "line_items": [
             {
-                "id": 10_000_000 + number,
+                "id": int(line_id(number)),
                 "product_id": 77,
                 "title": "Vestido",
                 "quantity": 1,
@@ -140,10 +174,25 @@ def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
         ],
         "refunds": [],
     }
-    body = json.dumps(order).encode()
+    body = json.dumps(order | changed).encode()
     return body, {
         "Content-Type": "application/json",
         "X-Shopify-Topic": "orders/paid",
         "X-Shopify-Webhook-Id": f"bench-{number}",
         "X-Shopify-Hmac-Sha256": shopify.sign(SECRET, body),
     }
+
+
+def refunded(scene: Scene, number: int, at: datetime) -> tuple[bytes, dict[str, str]]:
+    """The same order told again: a part of it was given back just now."""
+    now = clock.now().isoformat()
+    money_back = {"kind": "refund", "status": "success", "amount": "50.00", "currency": "BRL"}
+    refund = {
+        "id": 20_000_000 + number,
+        "created_at": now,
+        "processed_at": now,
+        "refund_line_items": [],
+        "transactions": [money_back],
+    }
+    changed = {"updated_at": now, "financial_status": "partially_refunded", "refunds": [refund]}
+    return webhook(scene, number, at, **changed)
