@@ -75,15 +75,23 @@ def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     yield "orders stored" + "".join(f"{level.stored:>20,}" for level in found.flat)
     for name, unit in of_scale.Flat.FIGURES.items():
         values = [float(getattr(level, name)) for level in found.flat]
-        cells = "".join(f"{value:>13.0f} {value / values[0]:5.2f}×" for value in values)
+        cells = "".join(f"{value:>13.4g} {value / values[0]:5.2f}×" for value in values)
         yield f"{name.replace('_', ' '):<15}{cells}  {unit}"
     sizes = found.flat[-1].bytes_per_order
     yield "bytes per order: " + ", ".join(
         f"{name} {own} + {indexes}" for name, (own, indexes) in sizes.items()
+    )
+    clicks = found.clicks
+    yield (
+        f"clicks stored {clicks.per_second:.0f}/s, bytes each: {clicks.spool_bytes:.0f} in the"
+        f" spool, {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
     )
     tree = found.tree
     yield f"{tree.promoters:,} promoters; below the star {tree.below:,}, directly {tree.direct:,}"
     for what, ms in tree.ms.items():
         pages = f", {tree.pages[what]:.0f} pages" if what in tree.pages else ""
         yield f"{what:<24} {ms:9.1f} ms{pages}"
-    yield f"orders booked from the end {tree.booked:.0f}/s, {tree.booked_pages:.0f} pages each"
+    yield (
+        f"orders booked from the end {tree.booked:.0f}/s, {tree.booked_cpu:.2f} ms of processors"
+        f" and {tree.booked_pages:.0f} pages each"
+    )

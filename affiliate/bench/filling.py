@@ -18,7 +18,7 @@ from affiliate import clock, security
 from affiliate.attribution.models import Attribution, Binding
 from affiliate.attribution.service.choosing import _candidates as candidates
 from affiliate.bench import scene as of_scene
-from affiliate.bench.scene import SELLERS, Scene
+from affiliate.bench.scene import Scene
 from affiliate.commissions.models import Commission, Entry
 from affiliate.db import Model, db, table, unit_of_work
 from affiliate.intake import service as intake
@@ -30,8 +30,7 @@ from affiliate.orders.models import Line, Order
 from affiliate.orders.queries import Stored
 from affiliate.people.models import Merchant
 
-PATTERN = SELLERS  # so that each copy has the seller of its pattern
-BATCH = 250 * PATTERN
+BATCH = 250  # times the pattern
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,21 @@ class Filling:
         self.scene, self.calendar = scene, calendar
         self.shop = scene.shop
         self.zone = ZoneInfo(db.session.get_one(Merchant, self.shop.merchant_id).timezone)
+        self.period = len(scene.link_ids)  # so that each copy has the seller of its pattern
         self.pattern = self._book_pattern()
-        self.count = PATTERN
+        self.count = self.period
         self.ids = {model: _ids(model, self.shop.merchant_id) for model in SOURCES}
 
     def up_to(self, count: int) -> None:
         """Until this many orders are stored."""
         while self.count < count:
-            end = min(self.count + BATCH, count)
+            end = min(self.count + BATCH * self.period, count)
             with unit_of_work():
                 self._copy(range(self.count, end))
             self.count = end
 
     def _book_pattern(self) -> list[Stored]:
-        numbers = range(PATTERN)
+        numbers = range(self.period)
         with unit_of_work():
             for number in numbers:
                 body, headers = of_scene.webhook(self.scene, number, self.calendar.at(number))
@@ -90,7 +90,7 @@ class Filling:
         db.session.execute(sa.text("ANALYZE bench_wanted"))
         ids = {
             model: f"t.%s + {_ids(model, self.shop.merchant_id)[1] + 1 - first}"
-            f" + (w.number / {PATTERN} - {numbers.start // PATTERN}) * {last - first + 1}"
+            f" + (w.number / {self.period} - {numbers.start // self.period}) * {last - first + 1}"
             for model, (first, last) in self.ids.items()
         }
         # Neither foreign keys nor triggers, but the one that writes the totals of accounts.
@@ -119,7 +119,7 @@ class Filling:
             for like, pattern in enumerate(self.pattern)
         ]
         for number in numbers:
-            like = number % PATTERN
+            like = number % self.period
             pattern, at = self.pattern[like], self.calendar.at(number)
             mail, inside = _hashes(self.shop.id, number)
             token = of_scene.clicked(self.scene, number, at)

@@ -58,6 +58,7 @@ class Grown:
     ms: dict[str, float] = field(default_factory=dict)
     pages: dict[str, float] = field(default_factory=dict)
     booked: float = 0
+    booked_cpu: float = 0
     booked_pages: float = 0
 
     def measure(self, what: str, action: Callable[[], object]) -> None:
@@ -180,7 +181,8 @@ def measure(found: Scene, tree: Tree, orders: int, say: Callable[[str], None]) -
             body, headers = scene.webhook(deep, number)
             intake.keep(found.shop, Headers(headers), body)
     with pages() as seen:
-        grown.booked = drained(found, 1)
+        done = drained(found, 1)
+    grown.booked, grown.booked_cpu = done.per_second, 1000 * done.cpu_seconds / done.orders
     grown.booked_pages = seen.pages / orders
     return grown
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.bench import floor
+from affiliate.bench import counting, floor
 from affiliate.bench.knocking import Knocked, knock, request
 from affiliate.bench.scene import Scene, webhook
 from affiliate.commissions.models import Simulation
@@ -23,10 +23,12 @@ from affiliate.db import db, unit_of_work
 from affiliate.ledger.verify import verify
 
 DRAIN = (
-    "import sys; from affiliate import create_app, processes; from affiliate.intake import service;"
+    "import sys, time; from affiliate import create_app, processes;"
+    "from affiliate.intake import service;"
     "app = create_app(); context = app.app_context(); context.push(); processes.calm_collector();"
     "print('ready', flush=True); sys.stdin.readline();"
-    "print(service.drain(int(sys.argv[1]), int(sys.argv[2])), flush=True)"
+    "began = time.process_time(); done = service.drain(int(sys.argv[1]), int(sys.argv[2]));"
+    "print(done, time.process_time() - began, flush=True)"
 )
 WARM_UP = 200
 
@@ -69,12 +71,12 @@ def measure(scene: Scene, orders: int, say: Callable[[str], None]) -> Measured:
         half = (orders + WARM_UP) // 2
         first = knock(port, requests[WARM_UP:half])
         say("orders, one worker")
-        booked[1] = drained(scene, 1)
+        booked[1] = drained(scene, 1).per_second
         say("webhooks")
         webhooks = knock(port, requests[half:])
     assert set(first.answers) == set(webhooks.answers) == {200}, (first, webhooks)
     say("orders, two workers")
-    booked[2] = drained(scene, 2)
+    booked[2] = drained(scene, 2).per_second
     say("the floor")
     seconds, rows = floor.copied(scene.shop.merchant_id)
     say("the replay")
@@ -113,8 +115,19 @@ def serving(command: Sequence[str]) -> Iterator[int]:
         child.wait(20)
 
 
-def drained(scene: Scene, workers: int) -> float:
-    """Orders per second from stored webhooks to committed transfers."""
+@dataclass(frozen=True)
+class Drained:
+    orders: int
+    seconds: float
+    cpu_seconds: float  # of the workers and of PostgreSQL together
+
+    @property
+    def per_second(self) -> float:
+        return self.orders / self.seconds
+
+
+def drained(scene: Scene, workers: int) -> Drained:
+    """From stored webhooks to committed transfers."""
     key = (str(scene.shop.merchant_id), str(scene.shop.id))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     children = [
@@ -123,15 +136,16 @@ def drained(scene: Scene, workers: int) -> float:
     ]
     for child in children:
         assert child.stdout.readline() == "ready\n"
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), counting.cpu_of_postgres()
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    done = sum(int(child.stdout.readline()) for child in children)
+    told = [child.stdout.readline().split() for child in children]
     seconds = time.perf_counter() - began
     for child in children:
         child.communicate()
-    return done / seconds
+    cpu = counting.cpu_of_postgres() - cpu_before + sum(float(each) for _, each in told)
+    return Drained(sum(int(done) for done, _ in told), seconds, cpu)
 
 
 def replay(scene: Scene, since: datetime, until: datetime) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """`affiliate bench scale`: the same work with ten times, a hundred times as much stored."""
 
+import math
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +10,12 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from werkzeug.datastructures import Headers
 
-from affiliate.bench import forest, scene
+from affiliate.bench import clicking, forest, scene
+from affiliate.bench.clicking import Clicked
 from affiliate.bench.counting import pages
-from affiliate.bench.filling import PATTERN, SOURCES, Calendar, Filling, in_haste
+from affiliate.bench.filling import SOURCES, Calendar, Filling, in_haste
 from affiliate.bench.forest import Grown
-from affiliate.bench.intake import drained, replay, serving
+from affiliate.bench.intake import Drained, drained, replay, serving
 from affiliate.bench.knocking import knock, request
 from affiliate.bench.scene import Scene
 from affiliate.db import db, table, unit_of_work
@@ -34,8 +36,10 @@ class Flat:
     stored: int
     webhooks: float = 0
     booked: float = 0
+    booked_cpu: float = math.inf
     booked_pages: float = 0
     refunded: float = 0
+    refunded_cpu: float = math.inf
     refunded_pages: float = 0
     replayed: float = 0
     bytes_per_order: dict[str, tuple[int, int]] = field(default_factory=dict)  # table, indexes
@@ -43,16 +47,26 @@ class Flat:
     FIGURES: ClassVar = {
         "webhooks": "per second",
         "booked": "per second",
+        "booked_cpu": "ms per order",
         "booked_pages": "per order",
         "refunded": "per second",
+        "refunded_cpu": "ms per order",
         "refunded_pages": "per order",
         "replayed": "per second",
     }
+
+    def add(self, name: str, drained: Drained, pages: int) -> None:
+        """The best of all rounds."""
+        cpu = 1000 * drained.cpu_seconds / drained.orders
+        setattr(self, name, max(getattr(self, name), drained.per_second))
+        setattr(self, f"{name}_cpu", min(getattr(self, f"{name}_cpu"), cpu))
+        setattr(self, f"{name}_pages", pages / drained.orders)
 
 
 @dataclass(frozen=True)
 class Measured:
     flat: list[Flat]
+    clicks: Clicked
     tree: Grown
 
     def as_json(self) -> dict[str, Any]:
@@ -60,8 +74,12 @@ class Measured:
 
 
 def measure(found: Scene, orders: int, promoters: int, say: Callable[[str], None]) -> Measured:
-    sizes = [size for size in (orders // 100, orders // 10, orders) if size > 2 * PATTERN]
+    sizes = [
+        size for size in (orders // 100, orders // 10, orders) if size > 2 * len(found.link_ids)
+    ]
     flat = list(_flat(found, sizes, say))
+    say("clicks")
+    clicks = clicking.measure(found.link_ids, orders // 10, SEED)
     say(f"a tree of {promoters} promoters")
     with in_haste():
         grown = forest.plant(promoters)
@@ -69,7 +87,7 @@ def measure(found: Scene, orders: int, promoters: int, say: Callable[[str], None
     say("the books")
     report = verify()
     assert report.ok, report.breaches
-    return Measured(flat, tree)
+    return Measured(flat, clicks, tree)
 
 
 def _flat(found: Scene, sizes: Sequence[int], say: Callable[[str], None]) -> Iterator[Flat]:
@@ -90,26 +108,28 @@ def _flat(found: Scene, sizes: Sequence[int], say: Callable[[str], None]) -> Ite
                 knocked = knock(port, [request(found.hook, *each) for each in told])
                 assert set(knocked.answers) == {200}, knocked.answers
                 level.webhooks = max(level.webhooks, knocked.per_second)
-                with pages() as seen:
-                    level.booked = max(level.booked, drained(found, 1))
-                level.booked_pages = seen.pages / probes
+                level.add("booked", *_drained(found))
         say("refunds")
         for _ in range(rounds):
-            old = rng.sample(sorted(set(range(PATTERN, filling.count)) - chosen), probes)
+            old = rng.sample(sorted(set(range(filling.period, filling.count)) - chosen), probes)
             chosen.update(old)
             with unit_of_work():
                 for number in old:
                     body, headers = scene.refunded(found, number, calendar.at(number))
                     intake.keep(found.shop, Headers(headers), body)
-            with pages() as seen:
-                level.refunded = max(level.refunded, drained(found, 1))
-            level.refunded_pages = seen.pages / probes
+            level.add("refunded", *_drained(found))
         say("the replay")
         last = filling.count
         for _ in range(rounds):
             rate, _grew = replay(found, calendar.at(last - probes), calendar.at(last))
             level.replayed = max(level.replayed, rate)
         yield level
+
+
+def _drained(found: Scene) -> tuple[Drained, int]:
+    with pages() as seen:
+        done = drained(found, 1)
+    return done, seen.pages
 
 
 def _bytes(orders: int) -> dict[str, tuple[int, int]]:
