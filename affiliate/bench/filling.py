@@ -103,6 +103,8 @@ class Filling:
             last = _ids(model, self.shop.merchant_id)[1]
             db.session.execute(sa.select(sa.func.setval(sequence, last)))
         db.session.execute(sa.text(_BOOKING.format("ENABLE")))
+        db.session.execute(sa.text("SET LOCAL session_replication_role = origin"))
+        db.session.execute(sa.text("DROP TABLE bench_wanted"))
 
     def _rows(self, numbers: range) -> Iterator[tuple[Any, ...]]:
         """As in bench_wanted: the copy's values, and of the pattern what they stand for."""
@@ -201,7 +203,7 @@ _WANTED = """
         external_id text, name text, customer text, mail bytea, inside bytea, line text,
         at timestamptz, text text, later interval, month text, version bigint, token text,
         candidates text
-    ) ON COMMIT DROP
+    )
 """
 
 # Where the rows of an order are; in the order in which they may be written.

@@ -102,6 +102,7 @@ def plant(promoters: int) -> Tree:
         db.session.execute(sa.select(sa.func.setval(sequence, tree.end[-1])))
         for trigger in TRIGGERS:
             db.session.execute(sa.text(f"ALTER TABLE promoters ENABLE TRIGGER {trigger}"))
+        db.session.execute(sa.text("SET LOCAL session_replication_role = origin"))
     return tree
 
 
