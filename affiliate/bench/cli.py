@@ -74,7 +74,7 @@ def scale(*, orders: int, promoters: int, as_json: bool) -> None:
 def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     yield "orders stored" + "".join(f"{level.stored:>20,}" for level in found.flat)
     for name, unit in of_scale.Flat.FIGURES.items():
-        values = [float(getattr(level, name)) for level in found.flat]
+        values = [getattr(level, name) for level in found.flat]
         cells = "".join(f"{value:>13.4g} {value / values[0]:5.2f}×" for value in values)
         yield f"{name.replace('_', ' '):<15}{cells}  {unit}"
     sizes = found.flat[-1].bytes_per_order

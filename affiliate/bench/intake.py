@@ -28,7 +28,7 @@ DRAIN = (
     "app = create_app(); context = app.app_context(); context.push(); processes.calm_collector();"
     "print('ready', flush=True); sys.stdin.readline();"
     "began = time.process_time(); done = service.drain(int(sys.argv[1]), int(sys.argv[2]));"
-    "print(done, time.process_time() - began, flush=True)"
+    "print(done, round(1000 * (time.process_time() - began)), flush=True)"
 )
 WARM_UP = 200
 
@@ -140,12 +140,12 @@ def drained(scene: Scene, workers: int) -> Drained:
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    told = [child.stdout.readline().split() for child in children]
+    told = [tuple(map(int, child.stdout.readline().split())) for child in children]
     seconds = time.perf_counter() - began
     for child in children:
         child.communicate()
-    cpu = counting.cpu_of_postgres() - cpu_before + sum(float(each) for _, each in told)
-    return Drained(sum(int(done) for done, _ in told), seconds, cpu)
+    cpu = counting.cpu_of_postgres() - cpu_before + sum(ms for _, ms in told) / 1000
+    return Drained(sum(done for done, _ in told), seconds, cpu)
 
 
 def replay(scene: Scene, since: datetime, until: datetime) -> tuple[float, float]:
