@@ -190,14 +190,16 @@ def test_the_team_page_does_not_walk_the_tree(tree, client):
 # --- the bench -----------------------------------------------------------------------------------
 
 
-def test_the_bench_of_scale_is_flat_in_what_is_read():
-    done = CliRunner().invoke(main, ["bench", "scale", "--json", *SMALL])
+@pytest.mark.parametrize("orders", [5000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_ten_times_the_orders_are_not_more_to_read(orders):
+    given = ["--orders", str(orders), "--promoters", str(orders), "--json"]
+    done = CliRunner().invoke(main, ["bench", "scale", *given])
 
     assert done.exit_code == 0, done.output
-    small, large = json.loads(done.stdout)["flat"]
-    assert (small["stored"], large["stored"]) == (500, 5000)
+    found = json.loads(done.stdout)
+    smaller, larger = found["flat"][-2:]
+    assert (smaller["stored"], larger["stored"]) == (orders // 10, orders)
     for name in ("booked_pages", "refunded_pages"):
-        assert large[name] < 1.5 * small[name], name
-
-
-SMALL = ["--orders", "5000", "--promoters", "5000"]
+        assert larger[name] < 1.5 * smaller[name], name
+    assert found["tree"]["promoters"] == orders
+    assert found["tree"]["below"] > orders / 10
