@@ -83,8 +83,9 @@ def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     )
     clicks = found.clicks
     yield (
-        f"clicks stored {clicks.per_second:.0f}/s, bytes each: {clicks.spool_bytes:.0f} in the"
-        f" spool, {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
+        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.0f} µs of processors each;"
+        f" bytes: {clicks.spool_bytes:.0f} in the spool,"
+        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
     )
     tree = found.tree
     yield f"{tree.promoters:,} promoters; below the star {tree.below:,}, directly {tree.direct:,}"

@@ -4,11 +4,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from time import perf_counter
+from time import perf_counter, process_time
 
 import sqlalchemy as sa
 
 from affiliate import clock
+from affiliate.bench.counting import cpu_of_postgres
 from affiliate.db import db, unit_of_work
 from affiliate.insight import store
 from affiliate.links.spool import Click, encode
@@ -27,6 +28,7 @@ REFERRERS = ("", "https://l.instagram.com/", "https://web.whatsapp.com/")
 @dataclass(frozen=True)
 class Clicked:
     per_second: float
+    cpu_us: float  # of the writer and of PostgreSQL together
     spool_bytes: float
     table_bytes: float
     index_bytes: float
@@ -49,18 +51,23 @@ def measure(link_ids: Sequence[int], count: int, seed: int) -> Clicked:
     ]
     with unit_of_work():
         store.make_partitions()
-    before, began = _size(), perf_counter()
+    before, began, cpu = _size(), perf_counter(), _cpu()
     for first in range(0, count, BATCH):
         with unit_of_work():
             store.keep(clicks[first : first + BATCH], segment="bench", upto=first)
-    seconds = perf_counter() - began
+    seconds, cpu = perf_counter() - began, _cpu() - cpu
     after = _size()
     return Clicked(
         count / seconds,
+        1_000_000 * cpu / count,
         sum(len(encode(each)) for each in clicks) / count,
         (after[0] - before[0]) / count,
         (after[1] - before[1]) / count,
     )
+
+
+def _cpu() -> float:
+    return process_time() + cpu_of_postgres()
 
 
 def _size() -> tuple[int, int]:
