@@ -188,9 +188,9 @@ def in_haste() -> Iterator[None]:
             connection.execute(sa.text(f"ALTER SYSTEM SET {name} = '{value}'"))
         connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield
+        connection.execute(sa.text("VACUUM (ANALYZE)"))
         connection.execute(sa.text("ALTER SYSTEM RESET ALL"))
         connection.execute(sa.text("SELECT pg_reload_conf()"))
-        connection.execute(sa.text("VACUUM (ANALYZE)"))
         connection.execute(sa.text("CHECKPOINT"))
 
 
