@@ -60,7 +60,8 @@ def _lines(found: Measured) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def scale(*, orders: int, promoters: int, as_json: bool) -> None:
     """The same work with ten times as much stored, and in a deep tree; on servers of its own."""
-    with scene.opened(timedelta(days=of_scale.DAYS + 1)) as found:
+    sellers = min(scene.SELLERS, orders // 100)
+    with scene.opened(timedelta(days=of_scale.DAYS + 1), sellers) as found:
         measured = of_scale.measure(
             found, orders, promoters, lambda what: click.echo(f"{what} …", err=True)
         )

@@ -29,7 +29,7 @@ from affiliate.programs.models import Program
 from affiliate.programs.rules import Offer
 
 DEEP = 20  # sponsors above those at the end
-SELLERS = 500
+SELLERS = 500  # or fewer in a small tree
 TOPS = 2  # levels whose people earn; between them and the sellers nobody is enrolled
 STAR = 3  # the level of the star
 NUMBERS = 100_000_000  # of the orders
@@ -161,10 +161,10 @@ ALL_BELOW = sa.text("""
 
 def measure(found: Scene, tree: Tree, orders: int, say: Callable[[str], None]) -> Grown:
     grown = Grown(promoters=tree.end[-1] - tree.ids[0][0] + 1)
-    sellers = list(tree.end[-SELLERS:])
+    sellers = list(tree.end[-min(SELLERS, grown.promoters // 50) :])
     say("paths up, all below, moves")
     asked = [(seller, clock.now()) for seller in sellers]
-    grown.measure("path up of 500", lambda: queries.uplines(asked, levels=64))
+    grown.measure("paths up of the sellers", lambda: queries.uplines(asked, levels=64))
     grown.measure("all below, counted", lambda: db.session.scalar(ALL_BELOW, {"top": tree.star}))
     with unit_of_work():
         grown.below = db.session.scalar(ALL_BELOW, {"top": tree.star}) or 0

@@ -42,7 +42,7 @@ class Scene:
 
 
 @contextmanager
-def opened(ago: timedelta = timedelta(0)) -> Iterator[Scene]:
+def opened(ago: timedelta = timedelta(0), sellers: int = SELLERS) -> Iterator[Scene]:
     """Inside it an app context is active, and child processes find the servers by environment.
 
     Everybody in it has been there since `ago`, so that orders of that time can be told.
@@ -70,7 +70,7 @@ def opened(ago: timedelta = timedelta(0)) -> Iterator[Scene]:
                 flask_migrate.upgrade()
                 try:
                     with clock.moved(-ago):
-                        found = furnish()
+                        found = furnish(sellers)
                     yield found
                 finally:
                     db.session.remove()
