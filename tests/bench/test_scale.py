@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from werkzeug.datastructures import Headers
 
 from affiliate import clock
-from affiliate.bench import forest, scene
+from affiliate.bench import counting, forest, scene
 from affiliate.bench.filling import SOURCES, Calendar, Filling
 from affiliate.bench.forest import DEEP
 from affiliate.cli import main
@@ -35,7 +35,7 @@ SELLERS = 7
 def filling(app):
     with clock.moved(-timedelta(days=400)):
         found = scene.furnish(sellers=SELLERS)
-    return Filling(found, Calendar.of(100, days=365))
+    return Filling(found, Calendar.of(5000, days=365))
 
 
 def tell(filling, made, numbers):
@@ -79,7 +79,7 @@ def test_a_refund_of_a_filled_order_finds_its_money(filling):
     assert verify().ok
 
 
-def test_what_is_filled_lies_in_the_year_each_with_its_own_buyer(filling):
+def test_what_is_filled_lies_evenly_in_time_each_with_its_own_buyer(filling):
     filling.up_to(100)
 
     spread = sa.text(
@@ -88,7 +88,7 @@ def test_what_is_filled_lies_in_the_year_each_with_its_own_buyer(filling):
     )
     *counts, span = db.session.execute(spread).one()
     assert counts == [100] * 4
-    assert timedelta(days=360) < span < timedelta(days=365)
+    assert timedelta(days=7) < span < timedelta(days=7.5)
 
 
 # --- the tree ------------------------------------------------------------------------------------
@@ -190,8 +190,29 @@ def test_the_team_page_does_not_walk_the_tree(tree, client):
 # --- the bench -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("orders", [5000, pytest.param(100_000, marks=pytest.mark.long)])
-def test_ten_times_the_orders_are_not_more_to_read(orders):
+def read_to_book(filling, numbers):
+    """Pages per fresh order."""
+    with unit_of_work():
+        db.session.execute(sa.text("ANALYZE"))
+    with counting.pages() as seen:
+        assert tell(filling, lambda of, number, _: scene.webhook(of, number), numbers) == len(
+            numbers
+        )
+    return seen.pages / len(numbers)
+
+
+def test_ten_times_the_orders_are_not_more_to_read(committed, filling, rung):
+    fresh = range(6000, 6100)
+    filling.up_to(500)
+    few = read_to_book(filling, fresh)
+    filling.up_to(5000)
+
+    assert read_to_book(filling, [number + 100 for number in fresh]) < 1.5 * few
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("orders", [5000, 100_000])
+def test_the_bench_of_scale_measures_what_it_says(orders):
     given = ["--orders", str(orders), "--promoters", str(orders), "--json"]
     done = CliRunner().invoke(main, ["bench", "scale", *given])
 
