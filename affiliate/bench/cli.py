@@ -1,10 +1,13 @@
 """`affiliate bench …`"""
 
 import json
+from collections.abc import Iterator
+from datetime import timedelta
 
 import click
 
 from affiliate.bench import intake as of_intake
+from affiliate.bench import scale as of_scale
 from affiliate.bench import scene
 from affiliate.bench.intake import Measured
 
@@ -44,3 +47,53 @@ def _lines(found: Measured) -> list[str]:
         f"  the same rows     {found.floor:8.0f}/s   one statement per 500 orders: {rows}",
         f"orders replayed     {found.replayed:8.0f}/s   grew by {found.replay_grew_mb:.0f} MB",
     ]
+
+
+@bench.command()
+@click.option(
+    "--orders", type=click.IntRange(5000, 10_000_000), default=100_000, show_default=True,
+    help="The most that are stored; measured at a hundredth and a tenth of it too.",
+)  # fmt: skip
+@click.option(
+    "--promoters", type=click.IntRange(5000, 10_000_000), default=100_000, show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def scale(*, orders: int, promoters: int, as_json: bool) -> None:
+    """The same work with ten times as much stored, and in a deep tree; on servers of its own."""
+    sellers = min(scene.SELLERS, orders // 100)
+    with scene.opened(timedelta(days=of_scale.DAYS + 1), sellers) as found:
+        measured = of_scale.measure(
+            found, orders, promoters, lambda what: click.echo(f"{what} …", err=True)
+        )
+    if as_json:
+        click.echo(json.dumps(measured.as_json()))
+        return
+    for line in _scale_lines(measured):
+        click.echo(line)
+
+
+def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
+    yield "orders stored" + "".join(f"{level.stored:>20,}" for level in found.flat)
+    for name, unit in of_scale.Flat.FIGURES.items():
+        values = [getattr(level, name) for level in found.flat]
+        cells = "".join(f"{value:>13.4g} {value / values[0]:5.2f}×" for value in values)
+        yield f"{name.replace('_', ' '):<15}{cells}  {unit}"
+    sizes = found.flat[-1].bytes_per_order
+    yield "bytes per order: " + ", ".join(
+        f"{name} {own} + {indexes}" for name, (own, indexes) in sizes.items()
+    )
+    clicks = found.clicks
+    yield (
+        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.0f} µs of processors each;"
+        f" bytes: {clicks.spool_bytes:.0f} in the spool,"
+        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
+    )
+    tree = found.tree
+    yield f"{tree.promoters:,} promoters; below the star {tree.below:,}, directly {tree.direct:,}"
+    for what, ms in tree.ms.items():
+        pages = f", {tree.pages[what]:.0f} pages" if what in tree.pages else ""
+        yield f"{what:<24} {ms:9.1f} ms{pages}"
+    yield (
+        f"orders booked from the end {tree.booked:.0f}/s, {tree.booked_cpu:.2f} ms of processors"
+        f" and {tree.booked_pages:.0f} pages each"
+    )

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.bench import floor
+from affiliate.bench import counting, floor
 from affiliate.bench.knocking import Knocked, knock, request
 from affiliate.bench.scene import Scene, webhook
 from affiliate.commissions.models import Simulation
@@ -23,10 +23,12 @@ from affiliate.db import db, unit_of_work
 from affiliate.ledger.verify import verify
 
 DRAIN = (
-    "import sys; from affiliate import create_app, processes; from affiliate.intake import service;"
+    "import sys, time; from affiliate import create_app, processes;"
+    "from affiliate.intake import service;"
     "app = create_app(); context = app.app_context(); context.push(); processes.calm_collector();"
     "print('ready', flush=True); sys.stdin.readline();"
-    "print(service.drain(int(sys.argv[1]), int(sys.argv[2])), flush=True)"
+    "began = time.process_time(); done = service.drain(int(sys.argv[1]), int(sys.argv[2]));"
+    "print(done, round(1000 * (time.process_time() - began)), flush=True)"
 )
 WARM_UP = 200
 
@@ -55,30 +57,30 @@ def measure(scene: Scene, orders: int, say: Callable[[str], None]) -> Measured:
     bodies = [webhook(scene, number) for number in range(orders + WARM_UP)]
     bare_requests = [request("/", body, headers) for body, headers in bodies[WARM_UP:]]
     say("the bare endpoint")
-    with _serving([sys.executable, "-m", "affiliate.bench.floor"]) as port:
+    with serving([sys.executable, "-m", "affiliate.bench.floor"]) as port:
         knock(port, bare_requests[:WARM_UP])
         bare = knock(port, bare_requests)
     requests = [request(scene.hook, body, headers) for body, headers in bodies]
     booked: dict[int, float] = {}
     say("webhooks")
-    with _serving([sys.executable, "-m", "affiliate", "serve", "--port"]) as port:
+    with serving([sys.executable, "-m", "affiliate", "serve", "--port"]) as port:
         knock(port, requests[:WARM_UP])
-        _drained(scene, 1)
+        drained(scene, 1)
         with unit_of_work():
             db.session.execute(sa.text("ANALYZE"))  # as autovacuum does within a minute
         half = (orders + WARM_UP) // 2
         first = knock(port, requests[WARM_UP:half])
         say("orders, one worker")
-        booked[1] = _drained(scene, 1)
+        booked[1] = drained(scene, 1).per_second
         say("webhooks")
         webhooks = knock(port, requests[half:])
     assert set(first.answers) == set(webhooks.answers) == {200}, (first, webhooks)
     say("orders, two workers")
-    booked[2] = _drained(scene, 2)
+    booked[2] = drained(scene, 2).per_second
     say("the floor")
     seconds, rows = floor.copied(scene.shop.merchant_id)
     say("the replay")
-    replayed, grew = _replay(scene)
+    replayed, grew = replay(scene, clock.now() - timedelta(days=1), clock.now())
     report = verify()
     assert report.ok, report.breaches
     assert rows["orders"] == orders + WARM_UP, "every accepted webhook is booked once"
@@ -94,7 +96,7 @@ def measure(scene: Scene, orders: int, say: Callable[[str], None]) -> Measured:
 
 
 @contextmanager
-def _serving(command: Sequence[str]) -> Iterator[int]:
+def serving(command: Sequence[str]) -> Iterator[int]:
     """A web server of ours on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -113,8 +115,19 @@ def _serving(command: Sequence[str]) -> Iterator[int]:
         child.wait(20)
 
 
-def _drained(scene: Scene, workers: int) -> float:
-    """Orders per second from stored webhooks to committed transfers."""
+@dataclass(frozen=True)
+class Drained:
+    orders: int
+    seconds: float
+    cpu_seconds: float  # of the workers and of PostgreSQL together
+
+    @property
+    def per_second(self) -> float:
+        return self.orders / self.seconds
+
+
+def drained(scene: Scene, workers: int) -> Drained:
+    """From stored webhooks to committed transfers."""
     key = (str(scene.shop.merchant_id), str(scene.shop.id))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     children = [
@@ -123,27 +136,27 @@ def _drained(scene: Scene, workers: int) -> float:
     ]
     for child in children:
         assert child.stdout.readline() == "ready\n"
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), counting.cpu_of_postgres()
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    done = sum(int(child.stdout.readline()) for child in children)
+    told = [tuple(map(int, child.stdout.readline().split())) for child in children]
     seconds = time.perf_counter() - began
     for child in children:
         child.communicate()
-    return done / seconds
+    cpu = counting.cpu_of_postgres() - cpu_before + sum(ms for _, ms in told) / 1000
+    return Drained(sum(done for done, _ in told), seconds, cpu)
 
 
-def _replay(scene: Scene) -> tuple[float, float]:
-    """Orders per second of a simulation, and by how many MB the process grew after its first
-    chunk.
+def replay(scene: Scene, since: datetime, until: datetime) -> tuple[float, float]:
+    """Orders per second of a simulation of what was paid in this time, and by how many MB the
+    process grew after its first chunk.
     """
+    began = time.perf_counter()
     with unit_of_work():
         draft = Draft(terms={"default_rate_ppm": 120_000})
-        now = clock.now()
-        begun = begin(scene.program, draft, since=now - timedelta(days=1), until=now)
+        begun = begin(scene.program, draft, since=since, until=until)
         key = (begun.merchant_id, begun.id)
-    began = time.perf_counter()
     size: list[int] = []
     more = True
     while more:

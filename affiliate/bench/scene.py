@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from secrets import token_bytes
 from typing import Any
 
 import flask_migrate
@@ -42,15 +42,24 @@ class Scene:
 
 
 @contextmanager
-def opened() -> Iterator[Scene]:
-    """Inside it an app context is active, and child processes find the servers by environment."""
+def opened(ago: timedelta = timedelta(0), sellers: int = SELLERS) -> Iterator[Scene]:
+    """Inside it an app context is active, and child processes find the servers by environment.
+
+    Everybody in it has been there since `ago`, so that orders of that time can be told.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tuike-bench-"))
     (folder / "log").mkdir()
     before = dict(os.environ)
     try:
         with embedded.run(folder) as running:
             settings = running.settings(
-                config.load(data=folder, database_url=None, redis_url=None, secret_key=None)
+                config.load(
+                    data=folder,
+                    database_url=None,
+                    redis_url=None,
+                    secret_key=None,
+                    log_level="WARNING",
+                )
             )
             publish(settings)
             os.environ["AFFILIATE_DATA"] = str(folder)
@@ -60,7 +69,9 @@ def opened() -> Iterator[Scene]:
             with app.app_context():
                 flask_migrate.upgrade()
                 try:
-                    yield set_up()
+                    with clock.moved(-ago):
+                        found = set_up(sellers)
+                    yield found
                 finally:
                     db.session.remove()
                     db.engine.dispose()
@@ -106,9 +117,33 @@ def _seller(program: Program, number: int) -> int:
     return links.create_link(program, promoter.id, url=url).id
 
 
-def webhook(scene: Scene, number: int) -> tuple[bytes, dict[str, str]]:
-    """One paid order of one line, as Shopify sends and signs it."""
-    return signed(paid_order(scene, number), f"bench-{number}")
+def buyer(number: int) -> str:
+    return f"buyer{number}@example.com"
+
+
+def customer(number: int) -> str:
+    return str(7_100_000_000_000 + number)
+
+
+def external_id(number: int) -> str:
+    return str(5_900_000_000_000 + number)
+
+
+def line_id(number: int) -> str:
+    return str(10_000_000 + number)
+
+
+def clicked(scene: Scene, number: int, at: datetime) -> str:
+    """The token that comes with this order."""
+    link_id = scene.link_ids[number % len(scene.link_ids)]
+    return token.make(link_id, at, number.to_bytes(8, "little"))
+
+
+def webhook(
+    scene: Scene, number: int, at: datetime | None = None, **changed: Any
+) -> tuple[bytes, dict[str, str]]:
+    """One paid order of one line, as Shopify sends and signs it: placed now, or at that instant."""
+    return signed(paid_order(scene, number, at) | changed, f"bench-{number}")
 
 
 def signed(
@@ -124,32 +159,30 @@ def signed(
     }
 
 
-def paid_order(scene: Scene, number: int) -> dict[str, Any]:
+def paid_order(scene: Scene, number: int, at: datetime | None = None) -> dict[str, Any]:
     """One line, the sellers take turns, and each order has a buyer of its own."""
-    now = clock.now().isoformat()
-    link_id = scene.link_ids[number % len(scene.link_ids)]
+    at = at or clock.now()
+    placed = at.isoformat()
     return {
-        "id": 5_900_000_000_000 + number,
+        "id": int(external_id(number)),
         "name": f"#{number}",
-        "created_at": now,
-        "updated_at": now,
-        "processed_at": now,
+        "created_at": placed,
+        "updated_at": placed,
+        "processed_at": placed,
         "cancelled_at": None,
         "test": False,
         "currency": "BRL",
         "taxes_included": True,
         "financial_status": "paid",
-        "email": f"buyer{number}@example.com",
-        "customer": {"id": 7_100_000_000_000 + number},
-        "note_attributes": [
-            {"name": "tk", "value": token.make(link_id, clock.now(), token_bytes(8))}
-        ],
+        "email": buyer(number),
+        "customer": {"id": int(customer(number))},
+        "note_attributes": [{"name": "tk", "value": clicked(scene, number, at)}],
         "total_discounts": "0.00",
         "total_price": "199.90",
         "shipping_lines": [],
         "line_items": [
             {
-                "id": 10_000_000 + number,
+                "id": int(line_id(number)),
                 "product_id": 77,
                 "title": "Vestido",
                 "quantity": 1,
@@ -160,3 +193,18 @@ def paid_order(scene: Scene, number: int) -> dict[str, Any]:
         ],
         "refunds": [],
     }
+
+
+def refunded(scene: Scene, number: int, at: datetime) -> tuple[bytes, dict[str, str]]:
+    """The same order told again: a part of it was given back just now."""
+    now = clock.now().isoformat()
+    money_back = {"kind": "refund", "status": "success", "amount": "50.00", "currency": "BRL"}
+    refund = {
+        "id": 20_000_000 + number,
+        "created_at": now,
+        "processed_at": now,
+        "refund_line_items": [],
+        "transactions": [money_back],
+    }
+    changed = {"updated_at": now, "financial_status": "partially_refunded", "refunds": [refund]}
+    return webhook(scene, number, at, **changed)

@@ -97,13 +97,15 @@ def begin(
     program: Program, draft: Draft, *, since: datetime, until: datetime, by: int | None = None
 ) -> Simulation:
     """Ask for a replay of what was paid from `since` and before `until`; a job works it off."""
+    count, first = _extent(program, since, until)
     found = Simulation(
         merchant_id=program.merchant_id,
         program_id=program.id,
         draft=draft.as_json(),
         since=since,
         until=until,
-        orders_total=_count(program, since, until),
+        cursor=first - 1,
+        orders_total=count,
         created_by=by,
         worked_at=clock.now(),
     )
@@ -171,9 +173,12 @@ def quiet(minutes: int = 2) -> list[tuple[int, int]]:
     return [(merchant_id, simulation_id) for merchant_id, simulation_id in rows]
 
 
-def _count(program: Program, since: datetime, until: datetime) -> int:
-    found = sa.select(sa.func.count()).select_from(_period(program, since, until).subquery())
-    return db.session.scalar(found) or 0
+def _extent(program: Program, since: datetime, until: datetime) -> tuple[int, int]:
+    """How many orders a period has, and the first of them: what lies before is not walked again."""
+    period = _period(program, since, until).subquery()
+    found = sa.select(sa.func.count(), sa.func.min(period.c.order_id))
+    count, first = db.session.execute(found).one()
+    return count, first or 1
 
 
 def _period(program: Program, since: datetime, until: datetime) -> sa.Select[int]:
