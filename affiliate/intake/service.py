@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import sqlalchemy as sa
 import structlog
@@ -19,7 +19,7 @@ from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
-from affiliate.db import among, db, unit_of_work
+from affiliate.db import alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
@@ -41,44 +41,55 @@ KEEP_DONE = timedelta(days=30)
 KEEP_QUARANTINED = timedelta(days=90)
 
 
-# As text, for it runs once for each webhook: building a statement costs as much as running it.
-KEEP = sa.text(
+# Only into a shop that is as it was when the signature was checked: connected, the same secrets.
+KEEP: LiteralString = (
     "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
     "   created_at, state, attempts)"
-    " VALUES (:merchant_id, :shop_id, :dedup_key, :order_key, :topic, :body, :received_at,"
-    "   :created_at, 'waiting', 0)"
+    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s, %(now)s, %(now)s,"
+    "   'waiting', 0"
+    " FROM shops WHERE merchant_id = %(merchant_id)s AND id = %(shop_id)s"
+    "   AND disconnected_at IS NULL AND credentials = %(credentials)s"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
 )
+BELL = jobs.Job.DRAIN_INBOX
 
 
-def keep(shop: Shop | Door, headers: Headers, body: bytes) -> bool:
-    """Store a webhook once and ring for a worker. False when we had it already.
+def keep(shop: Door, headers: Headers, body: bytes) -> bool:
+    """Store a webhook for good and ring for a worker. False when we had it already, or when the
+    shop is not what the caller took it for.
 
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts
     it into quarantine, where somebody sees it.
     """
+    kept = alone(KEEP, _kept(shop, headers, body)) is not None
+    if kept:
+        jobs.enqueue(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return kept
+
+
+def keep_with_others(shop: Shop, headers: Headers, body: bytes) -> bool:
+    """The same in the current unit of work, for many at once."""
+    kept = within(KEEP, _kept(shop, headers, body)) is not None
+    if kept:
+        jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return kept
+
+
+def _kept(shop: Shop | Door, headers: Headers, body: bytes) -> dict[str, Any]:
     platform = PLATFORMS[shop.platform]
     delivery = platform.delivery(headers, body)
     if len(delivery) > LONGEST_DELIVERY:
         delivery = hashlib.sha256(delivery.encode()).hexdigest()
-    now = clock.now()
-    event_id = db.session.scalar(
-        KEEP,
-        {
-            "merchant_id": shop.merchant_id,
-            "shop_id": shop.id,
-            "dedup_key": delivery,
-            "order_key": _order_key(platform, body) or f"-{delivery}",
-            "topic": platform.topic(headers),
-            "body": security.seal(body, place=PLACE),
-            "received_at": now,
-            "created_at": now,
-        },
-    )
-    if event_id is None:
-        return False
-    jobs.ring(jobs.Job.DRAIN_INBOX, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
-    return True
+    return {
+        "merchant_id": shop.merchant_id,
+        "shop_id": shop.id,
+        "credentials": shop.credentials,
+        "dedup_key": delivery,
+        "order_key": _order_key(platform, body) or f"-{delivery}",
+        "topic": platform.topic(headers),
+        "body": security.seal(body, place=PLACE),
+        "now": clock.now(),
+    }
 
 
 def _order_key(platform: Platform, body: bytes) -> str:
