@@ -119,9 +119,17 @@ def table(model: type[Model]) -> sa.Table:
 def among(column: Any, values: Iterable[Any]) -> sa.ColumnElement[bool]:
     """`column` is one of these values: one parameter and one text, however many they are."""
     kind = postgresql.ARRAY(column.type)
-    return cast(
-        sa.ColumnElement[bool], column == sa.any_(sa.bindparam(None, list(values), type_=kind))
-    )
+    if isinstance(column.type, sa.BigInteger):
+        # Without a type of its own, or the planner would not see how many they are.
+        given: Any = sa.cast(sa.bindparam(None, numbers(values), type_=sa.types.NullType()), kind)
+    else:
+        given = sa.bindparam(None, list(values), type_=kind)
+    return cast(sa.ColumnElement[bool], column == sa.any_(given))
+
+
+def numbers(values: Iterable[int]) -> str:
+    """PostgreSQL's own text of an array of numbers: the driver looks at each one several times."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def among_keys(
@@ -148,7 +156,7 @@ def inserting(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> Insert:
     target = table(model)
     given = rows[0].keys()
     fixed = {
-        column.name: default.arg(None) if default.is_callable else default.arg
+        column.name: _default(default)
         for column in target.columns
         if (default := cast(Any, column.default)) is not None and column.name not in given
     }
@@ -166,6 +174,12 @@ def next_ids(model: type[Model], count: int) -> list[int]:
         "SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)"
     )
     return list(db.session.scalars(drawn, {"name": table(model).name, "count": count}))
+
+
+def _default(default: Any) -> Any:
+    """Put into words here, once for all rows."""
+    value = default.arg(None) if default.is_callable else default.arg
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _plain(value: object) -> str:

@@ -79,11 +79,12 @@ class Node:
 
     def get(self, name: str) -> "Node":
         """A field of an object; missing fields are nodes without a value."""
-        return Node(self._of(dict).get(name, _MISSING), self, name)
+        fields = self.value if type(self.value) is dict else self._of(dict)
+        return Node(fields.get(name, _MISSING), self, name)
 
     def items(self) -> Iterator["Node"]:
         """The elements of a list; a missing or null list is empty."""
-        if not self:
+        if self.value is _MISSING or self.value is None:
             return
         elements = self._of(list)
         if len(elements) > MOST_LINES:

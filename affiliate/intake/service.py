@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -102,14 +102,29 @@ def _order_key(platform: Platform, body: bytes) -> str:
 # --- working it off --------------------------------------------------------------------------
 
 
+class Waiting(NamedTuple):
+    """An event that waits, as a plain row."""
+
+    id: int
+    order_key: str
+    body: bytes | None
+
+
 @dataclass(slots=True)
 class Claim:
-    """Waiting events of orders that this transaction holds, by order."""
+    """Waiting events of orders that this transaction holds, and what becomes of them."""
 
     merchant_id: int
     shop_id: int
     platform: str
-    events: dict[str, list[Event]] = field(default_factory=dict)
+    events: Sequence[Waiting]
+    done: list[int] = field(default_factory=list)
+    moved: dict[int, str] = field(default_factory=dict)  # to the order they turned out to be of
+    put_aside: dict[int, dict[str, str]] = field(default_factory=dict)  # with the error
+
+    @property
+    def orders(self) -> int:
+        return len({event.order_key for event in self.events})
 
 
 def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
@@ -176,9 +191,9 @@ def _claim(merchant_id: int, shop_id: int, batch: int) -> Claim:
         ),
         {"merchant": merchant_id, "shop": shop_id, "scan": batch * 16, "batch": batch},
     ).all()
-    claim = Claim(merchant_id, shop_id, shop.platform)
-    waiting = db.session.scalars(
-        sa.select(Event)
+    columns = (Event.id, Event.order_key, Event.body)
+    waiting = db.session.execute(
+        sa.select(*columns)
         .where(
             Event.merchant_id == merchant_id,
             Event.shop_id == shop_id,
@@ -186,33 +201,37 @@ def _claim(merchant_id: int, shop_id: int, batch: int) -> Claim:
             among(Event.order_key, keys),
         )
         .order_by(Event.id)
-        .execution_options(populate_existing=True)
     )
-    for event in waiting:
-        claim.events.setdefault(event.order_key, []).append(event)
-    return claim
+    return Claim(merchant_id, shop_id, shop.platform, [Waiting(*row) for row in waiting])
 
 
 def _book(claim: Claim) -> int:
     """Read, merge, credit and book the orders of a claim; returns how many orders it held."""
     platform = PLATFORMS[claim.platform]
     reports: list[Order | RefundNotice] = []
-    for event in (event for events in claim.events.values() for event in events):
+    for event in claim.events:
         try:
             told = platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
-            if _is_of_its_order(event, told):
-                reports += told
-                _done(event)
         except Unreadable as error:
-            _quarantine(event, error.code, error.pointer, error.message)
+            claim.put_aside[event.id] = _error(error.code, error.pointer, error.message)
+            continue
         except security.Sealed as error:
-            _quarantine(event, "sealed", "", str(error))
+            claim.put_aside[event.id] = _error("sealed", "", str(error))
+            continue
+        key = next((orders.external_id(each) for each in told), event.order_key)
+        if key == event.order_key:
+            reports += told
+            claim.done.append(event.id)
+        else:
+            # It could not be read when it arrived and can be now: it gets its order's key and
+            # waits for a turn with the right lock.
+            claim.moved[event.id] = key
+    _note(claim)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.book(claim.merchant_id, stored, look=risk.look)
         _tell_open_pages(claim.merchant_id, stored)
-    db.session.flush()
-    return len(claim.events)
+    return claim.orders
 
 
 def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
@@ -220,43 +239,34 @@ def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
     channels.announce([channels.merchant(merchant_id), *map(channels.promoter, payees)])
 
 
-def _is_of_its_order(event: Event, told: Sequence[Order | RefundNotice]) -> bool:
-    """Whether the lock we hold is that of the order it speaks of.
-
-    Not so for what could not be read when it arrived and can be now: it gets its order's key and
-    waits for a turn with the right lock.
+def _note(claim: Claim) -> None:
+    """Write down what became of the events. A statement for all that went well, which is all but
+    a few.
     """
-    key = next((orders.external_id(each) for each in told), event.order_key)
-    if key == event.order_key:
-        return True
-    event.order_key = key
-    return False
+    mine = sa.update(Event).where(Event.merchant_id == claim.merchant_id, Event.state == "waiting")
+    mine = mine.execution_options(synchronize_session=False)
+    now = clock.now()
+    if claim.done:
+        done = {"state": "done", "done_at": now}
+        db.session.execute(mine.where(among(Event.id, claim.done)).values(done))
+    for event_id, key in claim.moved.items():
+        db.session.execute(mine.where(Event.id == event_id).values(order_key=key))
+    for event_id, error in claim.put_aside.items():
+        aside = {"state": "quarantined", "done_at": now, "error": error}
+        counted = {"attempts": Event.attempts + 1, **aside}
+        db.session.execute(mine.where(Event.id == event_id).values(counted))
 
 
-def _done(event: Event) -> None:
-    event.state = "done"
-    event.done_at = clock.now()
-    event.error = None
-
-
-def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
-    event.state = "quarantined"
-    event.done_at = clock.now()
-    event.attempts += 1
-    event.error = {"code": code, "pointer": pointer, "message": message[:500]}
+def _error(code: str, pointer: str, message: str) -> dict[str, str]:
+    return {"code": code, "pointer": pointer, "message": message[:500]}
 
 
 def _quarantine_all(claim: Claim, error: Exception) -> None:
     """Put a failed order's events aside; of the error only its kind, as it may quote a buyer."""
     code = error.code if isinstance(error, AffiliateError) else "internal_error"
-    rows = [event.id for events in claim.events.values() for event in events]
-    found = db.session.scalars(
-        sa.select(Event).where(
-            Event.merchant_id == claim.merchant_id, Event.id.in_(rows), Event.state == "waiting"
-        )
-    )
-    for event in found:
-        _quarantine(event, code, "", f"{type(error).__name__}: see the log at this time")
+    found = _error(code, "", f"{type(error).__name__}: see the log at this time")
+    aside = {event.id: found for event in claim.events}
+    _note(Claim(claim.merchant_id, claim.shop_id, claim.platform, claim.events, put_aside=aside))
 
 
 def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:

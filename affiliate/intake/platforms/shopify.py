@@ -130,7 +130,7 @@ def _order(body: Node) -> Order:
 
 def _version(body: Node) -> int:
     """Microseconds of `updated_at`, which Shopify moves on with every change."""
-    at = body.get("updated_at") if body.get("updated_at") else body.get("created_at")
+    at = body.get("updated_at") or body.get("created_at")
     return int(at.time().timestamp() * 1_000_000)
 
 
