@@ -120,7 +120,7 @@ def among(column: Any, values: Iterable[Any]) -> sa.ColumnElement[bool]:
     """`column` is one of these values: one parameter and one text, however many they are."""
     kind = postgresql.ARRAY(column.type)
     if isinstance(column.type, sa.BigInteger):
-        # Without a type of its own, or the planner would not see how many they are.
+        # Without a type of its own, so that PostgreSQL reads it as the array itself.
         given: Any = sa.cast(sa.bindparam(None, numbers(values), type_=sa.types.NullType()), kind)
     else:
         given = sa.bindparam(None, list(values), type_=kind)
