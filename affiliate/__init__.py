@@ -56,9 +56,6 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["keys"] = {}
     logs.configure(app, settings)
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
 def _connect(app: Flask, settings: Settings) -> None:
@@ -103,3 +100,5 @@ def _open_doors(app: Flask) -> None:
     app.register_blueprint(agency.bp)
     app.register_blueprint(operator.bp)
     session.init_app(app)  # last: it looks which doors there are
+    if hops := app.config["SETTINGS"].trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

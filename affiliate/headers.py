@@ -1,5 +1,7 @@
 """Headers that every answer carries: what a page may load, and who may frame it."""
 
+from collections.abc import Iterator
+
 from flask import Flask, Response, g, request
 
 POLICY = (
@@ -13,15 +15,19 @@ def init_app(app: Flask) -> None:
     app.after_request(_add)
 
 
+def every(policy: str = POLICY, *, secure: bool) -> Iterator[tuple[str, str]]:
+    yield "Content-Security-Policy", policy
+    yield "X-Content-Type-Options", "nosniff"
+    yield "Referrer-Policy", "strict-origin-when-cross-origin"
+    yield "Cross-Origin-Opener-Policy", "same-origin"
+    if secure:
+        yield "Strict-Transport-Security", "max-age=31536000"
+
+
 def _add(response: Response) -> Response:
     """A view that needs another policy sets it itself, before."""
-    given = response.headers
-    given.setdefault("Content-Security-Policy", _policy())
-    given.setdefault("X-Content-Type-Options", "nosniff")
-    given.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
-    given.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if request.is_secure:
-        given.setdefault("Strict-Transport-Security", "max-age=31536000")
+    for name, value in every(_policy(), secure=request.is_secure):
+        response.headers.setdefault(name, value)
     return response
 
 

@@ -46,23 +46,33 @@ def begin(settings: Settings) -> None:
     )
 
 
-def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
+def begin_request(given: str) -> str:
+    """From now on every line of this thread carries the request's id: this is it."""
     # A proxy's id is taken over only if it cannot break a log line.
-    g.request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
-    g.began = time.perf_counter()
+    request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def end_request(method: str, rule: str, status: int, began: float | None) -> None:
+    """The rule, not the path: paths may carry tokens and one-time links."""
+    structlog.get_logger("affiliate.request").info(
+        "request",
+        method=method,
+        route=rule,
+        status=status,
+        ms=round((time.perf_counter() - began) * 1000, 1) if began is not None else None,
+    )
+
+
+def _begin() -> None:
+    g.request_id = begin_request(request.headers.get("X-Request-Id", ""))
+    g.began = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
-    structlog.get_logger("affiliate.request").info(
-        "request",
-        method=request.method,
-        # The rule, not the path: paths may carry tokens and one-time links.
-        route=request.url_rule.rule if request.url_rule else "-",
-        status=response.status_code,
-        ms=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
-    )
+    rule = request.url_rule.rule if request.url_rule else "-"
+    end_request(request.method, rule, response.status_code, g.get("began"))
     return response

@@ -124,7 +124,7 @@ def spread(total: int, weights: Sequence[int]) -> list[int]:
     assert total >= 0
     assert all(weight >= 0 for weight in weights)
     whole = sum(weights)
-    if whole == 0:
+    if whole == 0 or total == 0:
         return [0] * len(weights)
     parts = [total * weight // whole for weight in weights]
     order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))

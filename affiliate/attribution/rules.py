@@ -12,7 +12,6 @@ from typing import Any
 from affiliate.orders.facts import Note
 
 TOLERANCE = timedelta(minutes=10)  # clocks of shops and ours differ
-SECOND = timedelta(seconds=1)
 
 
 When = Callable[[datetime], bool]  # whether something held at an instant
@@ -36,7 +35,7 @@ def moment(at: datetime, touched_at: datetime | None) -> datetime:
     tokens and many shops count whole ones.
     """
     latest = max(at, touched_at) if touched_at else at
-    return latest.replace(microsecond=0) + SECOND - timedelta(microseconds=1)
+    return latest.replace(microsecond=999_999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,9 @@ def choose(touches: Sequence[Touch], *, placed_at: datetime, shop_id: int, renew
         offer, inside = _program(standing, trace)
         won = _by_product(inside, offer, trace)
     told = [*trace, *(note for each in won for note in _told(each))]
-    # With credit by product a touch may lose for the same reason against several winners.
-    return Choice(tuple(won), list({repr(note): note for note in told}.values()))
+    if len(won) > 1:  # a touch may lose for the same reason against several winners
+        told = list({repr(note): note for note in told}.values())
+    return Choice(tuple(won), told)
 
 
 def _program(standing: Sequence[Touch], trace: list[Note]) -> tuple[Offer, list[Touch]]:

@@ -75,7 +75,7 @@ class Filling:
         with unit_of_work():
             for number in numbers:
                 body, headers = of_scene.webhook(self.scene, number, self.calendar.at(number))
-                intake.keep(self.shop, Headers(headers), body)
+                intake.keep_with_others(self.shop, Headers(headers), body)
         intake.drain(self.shop.merchant_id, self.shop.id)
         wanted = [of_scene.external_id(number) for number in numbers]
         found = orders.by_external_ids(self.shop.merchant_id, self.shop.id, wanted)

@@ -116,7 +116,7 @@ def _flat(found: Scene, sizes: Sequence[int], say: Callable[[str], None]) -> Ite
             with unit_of_work():
                 for number in old:
                     body, headers = scene.refunded(found, number, calendar.at(number))
-                    intake.keep(found.shop, Headers(headers), body)
+                    intake.keep_with_others(found.shop, Headers(headers), body)
             level.add("refunded", *_drained(found))
         say("the replay")
         last = filling.count

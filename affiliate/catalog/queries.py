@@ -1,7 +1,7 @@
 """What is known of shops and products."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
@@ -9,15 +9,13 @@ from flask import current_app
 from affiliate import ids
 from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
-from affiliate.db import db
+from affiliate.db import alone, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 
 
 class Door(NamedTuple):
-    """What must be known of a shop when it knocks. It is asked for with each webhook, so it is
-    fetched as a plain row: an object of the session takes three times as long.
-    """
+    """What must be known of a shop when it knocks."""
 
     merchant_id: int
     id: int
@@ -25,15 +23,15 @@ class Door(NamedTuple):
     credentials: bytes  # sealed
 
 
-_DOOR = sa.text(
+_DOOR: LiteralString = (
     "SELECT merchant_id, id, platform, credentials FROM shops"
-    " WHERE merchant_id = :merchant_id AND id = :id AND disconnected_at IS NULL"
+    " WHERE merchant_id = %(merchant_id)s AND id = %(id)s AND disconnected_at IS NULL"
 )
 
 
 def door(merchant_id: int, shop_id: int) -> Door | None:
     """None for a shop that is not connected any more, or never was."""
-    row = db.session.execute(_DOOR, {"merchant_id": merchant_id, "id": shop_id}).one_or_none()
+    row = alone(_DOOR, {"merchant_id": merchant_id, "id": shop_id})
     return Door(*row) if row else None
 
 

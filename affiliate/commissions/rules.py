@@ -116,6 +116,8 @@ def _refunded(order: Order, paid: list[int], notes: list[Note]) -> list[int]:
     if order.cancelled_at is not None or order.refunded_fully or _all_lost(order):
         return list(paid)
     succeeded = taken_back(order)
+    if not succeeded:
+        return [0] * len(paid)
     back = _pieces_back(succeeded)
     named = _named(order, paid, succeeded)
     refunded = []

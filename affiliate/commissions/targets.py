@@ -263,7 +263,7 @@ class _Parts:
     count: int
 
     def of(self, whole: int, number: int) -> int:
-        return spread(whole, [1] * self.count)[number]
+        return spread(whole, [1] * self.count)[number] if self.count > 1 else whole
 
 
 # --- which rate --------------------------------------------------------------------------------

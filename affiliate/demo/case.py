@@ -192,7 +192,7 @@ def _knock(month: Month, webhooks: Sequence[tuple[datetime, Sale, bool]]) -> Non
                 headers = bodies.headers("standard", secret, content, delivery, at)
                 with clock.at(at):
                     assert standard.signed([secret], headers, content)
-                    intake.keep(month.shop, headers, content)
+                    intake.keep_with_others(month.shop, headers, content)
 
 
 def _body(sale: Sale, refunded_at: datetime | None) -> bytes:

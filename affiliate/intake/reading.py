@@ -28,8 +28,7 @@ class Unreadable(Exception):
 def load(body: bytes) -> "Node":
     """The parsed body. What only Python takes for JSON (NaN and the like) is refused."""
     try:
-        text = body.decode("utf-8")
-        value = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        value = _JSON.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Unreadable("not_utf8", "", f"the body is not UTF-8: {error.reason}") from None
     except (ValueError, RecursionError) as error:
@@ -39,6 +38,9 @@ def load(body: bytes) -> "Node":
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
 
 
 class Node:
@@ -79,11 +81,12 @@ class Node:
 
     def get(self, name: str) -> "Node":
         """A field of an object; missing fields are nodes without a value."""
-        return Node(self._of(dict).get(name, _MISSING), self, name)
+        fields = self.value if type(self.value) is dict else self._of(dict)
+        return Node(fields.get(name, _MISSING), self, name)
 
     def items(self) -> Iterator["Node"]:
         """The elements of a list; a missing or null list is empty."""
-        if not self:
+        if self.value is _MISSING or self.value is None:
             return
         elements = self._of(list)
         if len(elements) > MOST_LINES:
@@ -95,10 +98,11 @@ class Node:
         found: str = self._of(str)
         if "\x00" in found:
             raise self.refuse("bad_character", "NUL is not allowed in text")
-        try:
-            found.encode()
-        except UnicodeEncodeError:
-            raise self.refuse("bad_character", "half a surrogate pair is no text") from None
+        if not found.isascii():
+            try:
+                found.encode()
+            except UnicodeEncodeError:
+                raise self.refuse("bad_character", "half a surrogate pair is no text") from None
         return found
 
     def text_or_none(self) -> str | None:

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -19,7 +19,7 @@ from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
-from affiliate.db import among, db, unit_of_work
+from affiliate.db import alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
@@ -41,44 +41,55 @@ KEEP_DONE = timedelta(days=30)
 KEEP_QUARANTINED = timedelta(days=90)
 
 
-# As text, for it runs once for each webhook: building a statement costs as much as running it.
-KEEP = sa.text(
+# Only into a shop that is as it was when the signature was checked: connected, the same secrets.
+KEEP: LiteralString = (
     "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
     "   created_at, state, attempts)"
-    " VALUES (:merchant_id, :shop_id, :dedup_key, :order_key, :topic, :body, :received_at,"
-    "   :created_at, 'waiting', 0)"
+    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s, %(now)s, %(now)s,"
+    "   'waiting', 0"
+    " FROM shops WHERE merchant_id = %(merchant_id)s AND id = %(shop_id)s"
+    "   AND disconnected_at IS NULL AND credentials = %(credentials)s"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
 )
+BELL = jobs.Job.DRAIN_INBOX
 
 
-def keep(shop: Shop | Door, headers: Headers, body: bytes) -> bool:
-    """Store a webhook once and ring for a worker. False when we had it already.
+def keep(shop: Door, headers: Headers, body: bytes) -> bool:
+    """Store a webhook for good and ring for a worker. False when we had it already, or when the
+    shop is not what the caller took it for.
 
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts
     it into quarantine, where somebody sees it.
     """
+    kept = alone(KEEP, _kept(shop, headers, body)) is not None
+    if kept:
+        jobs.enqueue(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return kept
+
+
+def keep_with_others(shop: Shop, headers: Headers, body: bytes) -> bool:
+    """The same in the current unit of work, for many at once."""
+    kept = within(KEEP, _kept(shop, headers, body)) is not None
+    if kept:
+        jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return kept
+
+
+def _kept(shop: Shop | Door, headers: Headers, body: bytes) -> dict[str, Any]:
     platform = PLATFORMS[shop.platform]
     delivery = platform.delivery(headers, body)
     if len(delivery) > LONGEST_DELIVERY:
         delivery = hashlib.sha256(delivery.encode()).hexdigest()
-    now = clock.now()
-    event_id = db.session.scalar(
-        KEEP,
-        {
-            "merchant_id": shop.merchant_id,
-            "shop_id": shop.id,
-            "dedup_key": delivery,
-            "order_key": _order_key(platform, body) or f"-{delivery}",
-            "topic": platform.topic(headers),
-            "body": security.seal(body, place=PLACE),
-            "received_at": now,
-            "created_at": now,
-        },
-    )
-    if event_id is None:
-        return False
-    jobs.ring(jobs.Job.DRAIN_INBOX, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
-    return True
+    return {
+        "merchant_id": shop.merchant_id,
+        "shop_id": shop.id,
+        "credentials": shop.credentials,
+        "dedup_key": delivery,
+        "order_key": _order_key(platform, body) or f"-{delivery}",
+        "topic": platform.topic(headers),
+        "body": security.seal(body, place=PLACE),
+        "now": clock.now(),
+    }
 
 
 def _order_key(platform: Platform, body: bytes) -> str:
@@ -91,14 +102,30 @@ def _order_key(platform: Platform, body: bytes) -> str:
 # --- working it off --------------------------------------------------------------------------
 
 
+class Waiting(NamedTuple):
+    """An event that waits, as a plain row."""
+
+    id: int
+    order_key: str
+    body: bytes | None
+
+
 @dataclass(slots=True)
 class Claim:
-    """Waiting events of orders that this transaction holds, by order."""
+    """Waiting events of orders that this transaction holds, and what becomes of them."""
 
     merchant_id: int
     shop_id: int
     platform: str
-    events: dict[str, list[Event]] = field(default_factory=dict)
+    events: Sequence[Waiting]
+    done: list[int] = field(default_factory=list)
+    moved: dict[int, str] = field(default_factory=dict)  # to the order they turned out to be of
+    put_aside: dict[int, dict[str, str]] = field(default_factory=dict)  # with the error
+
+    @property
+    def keys(self) -> list[str]:
+        """The orders that are held."""
+        return list(dict.fromkeys(event.order_key for event in self.events))
 
 
 def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
@@ -118,7 +145,7 @@ def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
                 claim = _claim(merchant_id, shop_id, batch, only)
                 _book(claim)
         except Exception as error:
-            keys = list(claim.events) if claim else []
+            keys = claim.keys if claim else []
             if len(keys) > 1:
                 log.warning(
                     "batch failed, its halves now",
@@ -137,7 +164,7 @@ def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
             continue
         if not claim.events and only is None:
             return booked
-        booked += len(claim.events)
+        booked += len(claim.keys)
 
 
 def _is_away(error: Exception) -> bool:
@@ -173,9 +200,9 @@ def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = 
         keys = db.session.scalars(OLDEST, given).all()
     else:
         keys = db.session.scalars(OLDEST_OF_THESE, given | {"only": only}).all()
-    claim = Claim(merchant_id, shop_id, shop.platform)
-    waiting = db.session.scalars(
-        sa.select(Event)
+    columns = (Event.id, Event.order_key, Event.body)
+    waiting = db.session.execute(
+        sa.select(*columns)
         .where(
             Event.merchant_id == merchant_id,
             Event.shop_id == shop_id,
@@ -183,33 +210,36 @@ def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = 
             among(Event.order_key, keys),
         )
         .order_by(Event.id)
-        .execution_options(populate_existing=True)
     )
-    for event in waiting:
-        claim.events.setdefault(event.order_key, []).append(event)
-    return claim
+    return Claim(merchant_id, shop_id, shop.platform, [Waiting(*row) for row in waiting])
 
 
-def _book(claim: Claim) -> int:
-    """Read, merge, credit and book the orders of a claim; returns how many orders it held."""
+def _book(claim: Claim) -> None:
+    """Read, merge, credit and book the orders of a claim."""
     platform = PLATFORMS[claim.platform]
     reports: list[Order | RefundNotice] = []
-    for event in (event for events in claim.events.values() for event in events):
+    for event in claim.events:
         try:
             told = platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
-            if _is_of_its_order(event, told):
-                reports += told
-                _done(event)
         except Unreadable as error:
-            _quarantine(event, error.code, error.pointer, error.message)
+            claim.put_aside[event.id] = _error(error.code, error.pointer, error.message)
+            continue
         except security.Sealed as error:
-            _quarantine(event, "sealed", "", str(error))
+            claim.put_aside[event.id] = _error("sealed", "", str(error))
+            continue
+        key = next((orders.external_id(each) for each in told), event.order_key)
+        if key == event.order_key:
+            reports += told
+            claim.done.append(event.id)
+        else:
+            # It could not be read when it arrived and can be now: it gets its order's key and
+            # waits for a turn with the right lock.
+            claim.moved[event.id] = key
+    _note(claim)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.book(claim.merchant_id, stored, look=risk.look)
         _tell_open_pages(claim.merchant_id, stored)
-    db.session.flush()
-    return len(claim.events)
 
 
 def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
@@ -217,42 +247,38 @@ def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
     channels.announce([channels.merchant(merchant_id), *map(channels.promoter, payees)])
 
 
-def _is_of_its_order(event: Event, told: Sequence[Order | RefundNotice]) -> bool:
-    """Whether the lock we hold is that of the order it speaks of.
-
-    Not so for what could not be read when it arrived and can be now: it gets its order's key and
-    waits for a turn with the right lock.
+def _note(claim: Claim) -> None:
+    """Write down what became of the events. A statement for all that went well, which is all but
+    a few.
     """
-    key = next((orders.external_id(each) for each in told), event.order_key)
-    if key == event.order_key:
-        return True
-    event.order_key = key
-    return False
+    mine = sa.update(Event).where(Event.merchant_id == claim.merchant_id, Event.state == "waiting")
+    mine = mine.execution_options(synchronize_session=False)
+    now = clock.now()
+    if claim.done:
+        done = {"state": "done", "done_at": now}
+        db.session.execute(mine.where(among(Event.id, claim.done)).values(done))
+    for event_id, key in claim.moved.items():
+        db.session.execute(mine.where(Event.id == event_id).values(order_key=key))
+    for event_id, error in claim.put_aside.items():
+        aside = {"state": "quarantined", "done_at": now, "error": error}
+        counted = {"attempts": Event.attempts + 1, **aside}
+        db.session.execute(mine.where(Event.id == event_id).values(counted))
 
 
-def _done(event: Event) -> None:
-    event.state = "done"
-    event.done_at = clock.now()
-    event.error = None
-
-
-def _quarantine(event: Event, code: str, pointer: str, message: str) -> None:
-    event.state = "quarantined"
-    event.done_at = clock.now()
-    event.attempts += 1
-    event.error = {"code": code, "pointer": pointer, "message": message[:500]}
+def _error(code: str, pointer: str, message: str) -> dict[str, str]:
+    return {"code": code, "pointer": pointer, "message": message[:500]}
 
 
 def _put_aside(claim: Claim, error: Exception) -> None:
     """Quarantine a failed order's events; of the error only its kind, as it may quote a buyer."""
     code = error.code if isinstance(error, AffiliateError) else "internal_error"
+    found = _error(code, "", f"{type(error).__name__}: see the log at this time")
+    failed = {event.id for event in claim.events}
     with unit_of_work():
         # Its lock went with the transaction that failed, and somebody else may have it now.
-        again = _claim(claim.merchant_id, claim.shop_id, 1, list(claim.events))
-        failed = {event.id for events in claim.events.values() for event in events}
-        for event in (event for events in again.events.values() for event in events):
-            if event.id in failed:
-                _quarantine(event, code, "", f"{type(error).__name__}: see the log at this time")
+        again = _claim(claim.merchant_id, claim.shop_id, 1, claim.keys)
+        again.put_aside = {event.id: found for event in again.events if event.id in failed}
+        _note(again)
 
 
 def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from affiliate import clock
-from affiliate.db import db
+from affiliate.db import db, numbers
 from affiliate.errors import Conflict
 from affiliate.ledger import seals
 from affiliate.ledger.models import Code
@@ -93,36 +93,31 @@ def _find(keys: Set[AccountKey]) -> dict[AccountKey, int]:
     return {AccountKey(*key): account_id for account_id, *key in rows}
 
 
-def _key_columns(keys: Iterable[AccountKey]) -> dict[str, list[Any]]:
-    return _columns(
-        ("merchant_ids", "owner_kinds", "owner_ids", "kinds", "currencies"),
-        ((k.merchant_id, k.owner_kind, k.owner_id, k.kind, k.currency) for k in keys),
-    )
+def _key_columns(keys: Iterable[AccountKey]) -> dict[str, Any]:
+    rows = [(k.merchant_id, k.owner_kind, k.owner_id, k.kind, k.currency) for k in keys]
+    merchant_ids, owner_kinds, owner_ids, kinds, currencies = zip(*rows, strict=True)
+    return {
+        "merchant_ids": numbers(merchant_ids),
+        "owner_kinds": list(owner_kinds),
+        "owner_ids": numbers(owner_ids),
+        "kinds": list(kinds),
+        "currencies": list(currencies),
+    }
 
 
-def _rows(postings: Sequence[Posting], ids: dict[AccountKey, int]) -> dict[str, list[Any]]:
-    return _columns(
-        ("merchant_ids", "codes", "causes", "source_ids", "target_ids", "amounts", "currencies"),
-        (
-            (
-                p.source.merchant_id,
-                p.code,
-                p.cause,
-                ids[p.source],
-                ids[p.target],
-                p.amount,
-                p.source.currency,
-            )
-            for p in postings
-        ),
-    )
+def _rows(postings: Sequence[Posting], ids: dict[AccountKey, int]) -> dict[str, Any]:
+    return {
+        "merchant_ids": numbers(each.source.merchant_id for each in postings),
+        "codes": [each.code for each in postings],
+        "causes": [each.cause for each in postings],
+        "source_ids": numbers(ids[each.source] for each in postings),
+        "target_ids": numbers(ids[each.target] for each in postings),
+        "amounts": numbers(each.amount for each in postings),
+        "currencies": [each.source.currency for each in postings],
+    }
 
 
-def _columns(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-
-
-def _refuse_other_money(rows: dict[str, list[Any]]) -> None:
+def _refuse_other_money(rows: dict[str, Any]) -> None:
     other = db.session.execute(OTHER_MONEY, rows).first()
     if other:
         raise CauseReused("{} for {} is booked already, with other money.".format(*other))

@@ -7,16 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 
-import sqlalchemy as sa
-
-from affiliate.db import db
+from affiliate.db import AWAY, db
 from affiliate.errors import AffiliateError
 from affiliate.links import queries
 from affiliate.links.rules import CODE, Facts
 
 FRESH_SECONDS = 1.0
 LINKS_MAX = 50_000
-AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
 class Unavailable(AffiliateError):

@@ -162,6 +162,8 @@ def merged(known: Order | None, told: Order) -> Order:
     status, then a fixed order of the content. Lines that the winner no longer has stay, removed.
     """
     if known is None:
+        if not told.refunds and not told.disputes:
+            return told
         return replace(
             told,
             refunds=joined_refunds(told.refunds),

@@ -102,10 +102,9 @@ def _as_order(report: Report) -> facts.Order:
 
 
 def _masked(customer: facts.Customer) -> facts.Customer:
-    return replace(
-        customer,
-        email=None,
-        phone=None,
+    return facts.Customer(
+        external_id=customer.external_id,
+        new=customer.new,
         email_hash=people.buyer_email_hash(customer.email),
         phone_hash=people.buyer_phone_hash(customer.phone),
     )

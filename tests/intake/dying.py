@@ -40,9 +40,9 @@ class Step:
 
 ACCEPTING = {
     "before the INSERT": Step(intake, "keep", "before"),
-    "after the INSERT, before its commit": Step(intake, "keep", "after"),
-    "after the commit of the INSERT, before the bell": Step(jobs, "enqueue", "before"),
-    "after the bell, before the answer": Step(jobs, "enqueue", "after"),
+    "after the INSERT, before the bell": Step(jobs, "enqueue", "before"),
+    "after the bell": Step(jobs, "enqueue", "after"),
+    "before the answer": Step(intake, "keep", "after"),
 }
 BOOKING = {
     "after the claim, before the facts": Step(orders, "absorb", "before"),

@@ -359,3 +359,72 @@ def test_old_and_new_secret_are_good_while_a_shop_rotates(client, shop):
 
     assert client.post(hook(shop), data=body, headers=before).status_code == 200
     assert client.post(hook(shop), data=body, headers=signed(shop, body)).status_code == 200
+
+
+def test_an_answer_of_the_door_carries_what_every_answer_does(client, shop):
+    page = client.get("/livez", headers={"X-Request-Id": "of-the-proxy"})
+    body = as_body(shop, an_order())
+    given = signed(shop, body) | {"X-Request-Id": "of-the-proxy"}
+    answer = client.post(hook(shop), data=body, headers=given)
+
+    assert answer.json == page.json == {"ok": True}
+    assert dict(answer.headers) == dict(page.headers)
+    assert client.get(hook(shop)).status_code == 405
+
+
+def test_over_https_the_door_asks_to_stay_there(client, shop):
+    answer = client.post(hook(shop), data=b"", base_url="https://localhost")
+
+    assert answer.status_code == 401
+    assert "Strict-Transport-Security" in answer.headers
+
+
+def test_what_is_remembered_of_a_shop_admits_nobody_whom_it_refuses_now(client, shop):
+    """Changed elsewhere, so this process is not told."""
+    assert send(client, shop, an_order()).status_code == 200
+
+    with unit_of_work():
+        db.session.execute(sa.text("UPDATE shops SET disconnected_at = now()"))
+
+    assert send(client, shop, an_order()).status_code == 404
+    assert len(events()) == 1
+
+
+def test_a_new_secret_counts_at_once_and_the_old_one_for_a_day(client, app, clock):
+    with unit_of_work():
+        shop = a_shop(platform="shopify")
+    body = as_body(shop, {"id": 1})
+    old = signed(shop, body)
+    clock.stand("2026-01-01T00:00:00Z")
+    assert client.post(hook(shop), data=body, headers=old).status_code == 200
+
+    with unit_of_work():
+        catalog.change_shop(shop, credentials={"webhook_secret": "another one"})
+    new = signed(shop, body)
+    found = []
+    for hours in (0, 23, 25):
+        clock.stand("2026-01-01T00:00:00Z")
+        clock.move(hours=hours)
+        found += [
+            client.post(hook(shop), data=body, headers=each).status_code for each in (new, old)
+        ]
+
+    assert found == [200, 200, 200, 200, 200, 401]
+
+
+def test_without_a_database_nothing_is_promised(committed, client, rung):
+    with unit_of_work():
+        shop = a_shop()
+    body = as_body(shop, an_order())
+    given = signed(shop, body)
+    living = db.engine
+    for sent in (1, 2):  # a shop that is not known yet, and one that is
+        db.session.remove()
+        db.engines[None] = sa.create_engine(living.url.set(database="nowhere"))
+        away = client.post(hook(shop), data=body, headers=given)
+        db.engines[None] = living
+
+        assert (away.status_code, away.json) == (503, {"error": "unavailable"})
+        assert len(events()) == len(rung) == sent - 1
+        assert client.post(hook(shop), data=body, headers=given).status_code == 200
+        assert len(events()) == 1

@@ -1,6 +1,8 @@
 """Rights, and how one person is recognised however they write themselves."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from affiliate.errors import Forbidden, NotFound
 from affiliate.people import rules
@@ -141,3 +143,16 @@ def test_a_code_is_good_one_step_either_way(late, fits):
 @pytest.mark.parametrize("code", ["", "0", "abcdef", "０８１８０４", "0818040", "08180४"])
 def test_what_is_no_code_does_not_fit(code):
     assert rules.matching_step(RFC_SECRET, code, 1111111109) is None
+
+
+HOSTS = (
+    "example.com EXAMPLE.com gmail.com b\u00fccher.de xn--bcher-kva.de shop.test localhost a..com"
+    " .com com. -a.com a_b.com 1.2.3.4 [1.2.3.4] example.c x@y.com"
+).split()
+
+
+@given(st.one_of(st.emails(), st.text("abzAZ09._+-@ \"'(é中", max_size=70)), st.data())
+def test_a_plain_mailbox_is_judged_as_any_other(text, data):
+    """The short way, by what is known of the host, says what the library would say."""
+    for email in (text, f"{text}@{data.draw(st.sampled_from(['', *HOSTS]))}"):
+        assert rules.normal_email(email) == rules._validated(email)

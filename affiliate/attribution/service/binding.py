@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate import clock, security
+from affiliate import security
 from affiliate.attribution.models import Binding
 from affiliate.db import among, db, inserting
 from affiliate.orders.queries import Stored
@@ -30,7 +30,7 @@ class Bond:
     protected_until: datetime
 
 
-def customers_of(order: Stored) -> list[bytes]:
+def _customers(order: Stored) -> list[bytes]:
     """By what this order's buyer can be recognised; an id of the shop only inside that shop."""
     buyer = order.facts.customer
     found = [each for each in (buyer.email_hash, buyer.phone_hash) if each]
@@ -45,6 +45,7 @@ class Bindings:
     """What is known of the customers of a batch; `bind` adds to it, `write` stores what changed."""
 
     merchant_id: int
+    customers: dict[int, list[bytes]]  # by order
     bonds: dict[bytes, list[Bond]] = field(default_factory=dict)
     _of_order: dict[int, set[Bond]] = field(default_factory=dict)
     _added: dict[int, list[Bond]] = field(default_factory=dict)  # by order
@@ -52,8 +53,8 @@ class Bindings:
 
     @classmethod
     def of(cls, merchant_id: int, orders: Sequence[Stored]) -> "Bindings":
-        customers = {each for order in orders for each in customers_of(order)}
-        found = cls(merchant_id)
+        found = cls(merchant_id, {order.id: _customers(order) for order in orders})
+        customers = {each for of_order in found.customers.values() for each in of_order}
         rows = db.session.scalars(
             sa.select(Binding).where(
                 Binding.merchant_id == merchant_id,
@@ -71,7 +72,7 @@ class Bindings:
     def of_customers(self, order: Stored, at: datetime) -> list[Bond]:
         """For each program the bond of this order's buyer as of `at`: the latest that covers it."""
         best: dict[int, Bond] = {}
-        for bond in self._of(customers_of(order), order.id):
+        for bond in self._of(self.customers[order.id], order.id):
             if bond.since <= at < bond.until:
                 known = best.get(bond.program_id)
                 if known is None or (known.since, known.order_id) < (bond.since, bond.order_id):
@@ -92,7 +93,7 @@ class Bindings:
                 since + timedelta(days=terms.binding_days),
                 since + timedelta(days=terms.protection_days),
             )
-            for customer in customers_of(order)
+            for customer in self.customers[order.id]
             if terms.binding_days
             and not self._is_protected(order, customer, program_id, since, promoter_id)
         }
@@ -129,7 +130,6 @@ class Bindings:
                     "since": bond.since,
                     "until": bond.until,
                     "protected_until": bond.protected_until,
-                    "created_at": clock.now(),
                 }
                 for added in self._added.values()
                 for bond in added

@@ -18,6 +18,7 @@ from affiliate.db import among, db, inserting
 from affiliate.links import queries as links
 from affiliate.links import token
 from affiliate.links.models import Link
+from affiliate.links.token import Token
 from affiliate.orders.facts import Note
 from affiliate.orders.models import Status
 from affiliate.orders.queries import Stored
@@ -241,6 +242,7 @@ class _Facts:
 
     merchant_id: int
     bindings: Bindings
+    tokens: dict[int, list[tuple[str, Token | None]]]  # by order
     links: dict[int, Link]
     products: dict[int, tuple[int, str]]  # shop and external id
     coupons: dict[str, list[Coupon]]
@@ -252,6 +254,12 @@ class _Facts:
     groups: dict[int, list[GroupMember]]
     promoters: dict[int, Promoter]
     suspensions: Mapping[int, list[Suspension]]
+    _offers: dict[int, Offer] = field(default_factory=dict)  # by terms
+
+    def offer(self, program: Program, terms: Terms) -> Offer:
+        if terms.id not in self._offers:
+            self._offers[terms.id] = _offer(program, terms)
+        return self._offers[terms.id]
 
     @classmethod
     def of(
@@ -262,8 +270,9 @@ class _Facts:
         bindings: Bindings,
         known: Mapping[int, Attribution],
     ) -> "_Facts":
-        tokens = [token.read(text) for order in orders for text in _texts(order)]
-        found = links.by_ids({each.link_id for each in tokens if each})
+        tokens = {order.id: _tokens(order) for order in orders}
+        read = (each for told in tokens.values() for _, each in told)
+        found = links.by_ids({each.link_id for each in read if each})
         coupons = _coupons(merchant_id, {code for order in orders for code in _codes(order)})
         sharers = _sharers(merchant_id, {key for order in orders for key in _sharing(order)})
         about: list[Link | Coupon | Sharer | Bond | Claim] = [
@@ -290,6 +299,7 @@ class _Facts:
         return cls(
             merchant_id=merchant_id,
             bindings=bindings,
+            tokens=tokens,
             links=found,
             products=_products(merchant_id, found.values()),
             coupons=coupons,
@@ -302,6 +312,20 @@ class _Facts:
             promoters=people.promoters(people_ids) if people_ids else {},
             suspensions=people.suspensions(people_ids) if people_ids else {},
         )
+
+
+def _offer(program: Program, terms: Terms) -> Offer:
+    return Offer(
+        program_id=program.id,
+        priority=program.priority,
+        exclusive=program.plan_type == PlanType.EXCLUSIVE,
+        window=timedelta(days=terms.window_days),
+        sources=tuple(terms.sources),
+        model=terms.model,
+        credit=terms.credit,
+        shop_ids=tuple(program.shop_ids),
+        running=Span(None, program.ended_at),
+    )
 
 
 def _coupons(merchant_id: int, codes: Collection[str]) -> dict[str, list[Coupon]]:
@@ -336,11 +360,12 @@ def _products(merchant_id: int, found: Iterable[Link]) -> dict[int, tuple[int, s
     return catalog.external_ids(merchant_id, wanted) if wanted else {}
 
 
-def _texts(order: Stored) -> list[str]:
+def _tokens(order: Stored) -> list[tuple[str, Token | None]]:
     """Every token that came with the order, each once; a field may carry several with dots."""
     texts = dict.fromkeys(text for told in order.facts.tokens for text in told.split("."))
+    read = [(text, token.read(text)) for text in texts]
     # What can be read comes first: junk must not push it out.
-    return sorted(texts, key=lambda text: token.read(text) is None)[:MOST_TOKENS]
+    return sorted(read, key=lambda each: each[1] is None)[:MOST_TOKENS]
 
 
 def _codes(order: Stored) -> list[str]:
@@ -464,8 +489,7 @@ def _from_tokens(
 ) -> list[Touch]:
     """A link counts once, at its latest token. Bad tokens are ignored and told."""
     latest: dict[int, Touch] = {}
-    for text in _texts(order):
-        read = token.read(text)
+    for text, read in facts.tokens[order.id]:
         link = facts.links.get(read.link_id) if read else None
         if read is None:
             ignored.append(("token_forged", {"token": text[:8]}))
@@ -554,17 +578,7 @@ def _touch(
         at=at,
         promoter_id=promoter_id,
         link_id=link_id,
-        offer=Offer(
-            program_id=program_id,
-            priority=program.priority,
-            exclusive=program.plan_type == PlanType.EXCLUSIVE,
-            window=timedelta(days=terms.window_days),
-            sources=tuple(terms.sources),
-            model=terms.model,
-            credit=terms.credit,
-            shop_ids=tuple(program.shop_ids),
-            running=Span(None, program.ended_at),
-        ),
+        offer=facts.offer(program, terms),
         usable=usable or _always,
         member=member.was_active if member else _never,
         invited=_invited(program, promoter_id, facts),

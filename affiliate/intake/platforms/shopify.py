@@ -92,23 +92,25 @@ def _refund_currency(body: Node) -> str:
 
 def _order(body: Node) -> Order:
     currency = body.get("currency").currency()
-    paid = _is_paid(body.get("financial_status"))
+    money = body.get("financial_status")
+    paid = _is_paid(money)
+    fulfilled_at, delivered_at = _fulfilled(body)
     lines = tuple(_lines(body, currency))
     return Order(
         external_id=body.get("id").key(),
         version=_version(body),
         number=body.get("name").text_or_none(),
-        status=_status(body, paid=paid),
+        status=_status(body, money.text(), paid=paid, delivered=delivered_at is not None),
         test=body.get("test").flag(),
         currency=currency,
         tax_included=body.get("taxes_included").flag(),
         order_tax=_order_tax(body, lines, currency),
         placed_at=body.get("created_at").time(),
         paid_at=_paid_at(body) if paid else None,
-        fulfilled_at=_fulfilled_at(body),
-        delivered_at=_delivered_at(body),
+        fulfilled_at=fulfilled_at,
+        delivered_at=delivered_at,
         cancelled_at=body.get("cancelled_at").time_or_none(),
-        refunded_fully=body.get("financial_status").text() == "refunded",
+        refunded_fully=money.text() == "refunded",
         customer=_customer(body),
         tokens=tuple(_tokens(body)),
         coupons=tuple(
@@ -130,7 +132,7 @@ def _order(body: Node) -> Order:
 
 def _version(body: Node) -> int:
     """Microseconds of `updated_at`, which Shopify moves on with every change."""
-    at = body.get("updated_at") if body.get("updated_at") else body.get("created_at")
+    at = body.get("updated_at") or body.get("created_at")
     return int(at.time().timestamp() * 1_000_000)
 
 
@@ -156,43 +158,35 @@ def _paid_at(body: Node) -> datetime:
     return at.time() if at else body.get("created_at").time()
 
 
-def _status(body: Node, *, paid: bool) -> Status:
+def _status(body: Node, money: str, *, paid: bool, delivered: bool) -> Status:
     if body.get("cancelled_at"):
         return Status.CANCELLED
-    if body.get("financial_status").text() in ("voided", "expired"):
+    if money in ("voided", "expired"):
         return Status.EXPIRED
-    if _delivered_at(body):
+    if delivered:
         return Status.DELIVERED
     if body.get("fulfillment_status").text_or_none() == "fulfilled":
         return Status.FULFILLED
     return Status.PAID if paid else Status.PENDING_PAYMENT
 
 
-def _fulfillments(body: Node) -> list[Node]:
-    return [
+def _fulfilled(body: Node) -> tuple[datetime | None, datetime | None]:
+    """When the whole order was sent, and when the last of its parcels arrived if all have."""
+    parcels = [
         each
         for each in body.get("fulfillments").items()
         if each.get("status").text_or_none() == "success"
     ]
-
-
-def _fulfilled_at(body: Node) -> datetime | None:
-    if body.get("fulfillment_status").text_or_none() != "fulfilled":
-        return None
-    times = [each.get("created_at").time() for each in _fulfillments(body)]
-    return max(times, default=None)
-
-
-def _delivered_at(body: Node) -> datetime | None:
-    """When the last parcel arrived, once all of a fulfilled order's parcels have."""
-    parcels = _fulfillments(body)
     arrived = [
         each.get("updated_at").time()
         for each in parcels
         if each.get("shipment_status").text_or_none() == "delivered"
     ]
-    whole = body.get("fulfillment_status").text_or_none() == "fulfilled"
-    return max(arrived) if whole and parcels and len(arrived) == len(parcels) else None
+    if body.get("fulfillment_status").text_or_none() != "fulfilled":
+        return None, None
+    sent = [each.get("created_at").time() for each in parcels]
+    all_arrived = parcels and len(arrived) == len(parcels)
+    return max(sent, default=None), max(arrived) if all_arrived else None
 
 
 def _customer(body: Node) -> Customer:
@@ -290,7 +284,7 @@ def _line_tax(node: Node, currency: str) -> int | None:
 
 def _order_tax(body: Node, lines: Sequence[Line], currency: str) -> int | None:
     """Tax that no line names, less what belongs to shipping; None if the lines tell it."""
-    if any(line.tax is not None for line in lines) or not body.get("total_tax"):
+    if not body.get("total_tax") or any(line.tax is not None for line in lines):
         return None
     shipping = sum(
         _amount(tax, "price", currency)
