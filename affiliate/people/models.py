@@ -238,13 +238,19 @@ class Promoter(Stamped, Model):
     phone_hash: Mapped[bytes | None]
     country: Mapped[str | None] = mapped_column(sa.CHAR(2))
     locale: Mapped[str] = mapped_column(default="en")
-    sponsor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"), index=True)
+    sponsor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
     sponsor_since: Mapped[datetime | None]  # kept by the trigger when a writer forgets it
     suspended_at: Mapped[datetime | None]
     profile: Mapped[Any] = mapped_column(sa.JSON, default=dict)
     version: Mapped[int] = mapped_column(default=1)
 
-    __table_args__ = (sa.CheckConstraint("sponsor_id <> id", name="not_own_sponsor"),)
+    __table_args__ = (
+        sa.CheckConstraint("sponsor_id <> id", name="not_own_sponsor"),
+        sa.Index(
+            "promoters_team_idx",
+            "sponsor_id", sa.text("sponsor_since DESC"), sa.text("id DESC"),
+        ),
+    )  # fmt: skip
 
 
 class Sponsorship(Model):
