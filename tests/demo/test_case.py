@@ -15,7 +15,7 @@ from affiliate.ledger.verify import verify
 from affiliate.orders.models import Order
 from affiliate.people import service as people
 from affiliate.people.models import Merchant, Promoter
-from tests.factories.people import a_merchant
+from tests.factories.people import a_merchant, an_agency
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_the_command_refuses_a_database_in_use_in_one_line():
 def test_the_command_tells_the_checkers_code():
     with unit_of_work():
         merchant = a_merchant()
-        checker = log_ins.hire(merchant.id)["checker"]
+        checker = log_ins.hire(merchant.id, an_agency().id)["checker"]
 
     told = CliRunner().invoke(main, ["demo", "--code"])
 

@@ -134,7 +134,8 @@ def log_in_lines():
         assert role in {grant.role for grant in people.grants_of(user.id)}
         roles.add(role)
     assert roles == {
-        Role.OPERATOR, Role.MERCHANT_OWNER, Role.FINANCE_MAKER, Role.FINANCE_CHECKER, Role.PROMOTER,
+        Role.OPERATOR, Role.MERCHANT_OWNER, Role.FINANCE_MAKER, Role.FINANCE_CHECKER,
+        Role.PROMOTER, Role.AGENCY,
     }  # fmt: skip
     assert log_ins.TOTP_SECRET in lines[-1]
     assert max(map(len, lines)) < 90
