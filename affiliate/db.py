@@ -239,15 +239,15 @@ def committing() -> Iterator[psycopg.Connection[Any]]:
         pooled.close()
 
 
-def alone(statement: LiteralString, given: Mapping[str, Any]) -> Row:
+def alone(statement: LiteralString, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """One statement that is a transaction of its own, without a session: stored when this returns.
-    Its first row.
+    Its rows.
 
     For what comes a thousand times a second and is one statement. In the driver's own words:
     parameters as %(name)s, errors as the driver's.
     """
     with committing() as driver:
-        return driver.execute(statement, given).fetchone()
+        return driver.execute(statement, given).fetchall()
 
 
 def within(statement: LiteralString, given: Mapping[str, Any]) -> Row:

@@ -31,7 +31,7 @@ _DOOR: LiteralString = (
 
 def door(merchant_id: int, shop_id: int) -> Door | None:
     """None for a shop that is not connected any more, or never was."""
-    row = alone(_DOOR, {"merchant_id": merchant_id, "id": shop_id})
+    row = next(iter(alone(_DOOR, {"merchant_id": merchant_id, "id": shop_id})), None)
     return Door(*row) if row else None
 
 

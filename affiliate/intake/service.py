@@ -5,6 +5,7 @@ events, so an order is never in two hands and any number of workers share one bi
 """
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
-from affiliate.db import alone, among, db, unit_of_work, within
+from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
@@ -51,6 +52,23 @@ KEEP: LiteralString = (
     "   AND disconnected_at IS NULL AND credentials = %(credentials)s"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
 )
+# The same for several. Sorted, so that two processes with the same deliveries do not wait for each
+# other.
+KEEP_ALL: LiteralString = (
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
+    "   created_at, state, attempts)"
+    " SELECT s.merchant_id, s.id, n.dedup_key, n.order_key, n.topic, n.body, n.now, n.now,"
+    "   'waiting', 0"
+    " FROM unnest(%(merchant_id)s::bigint[], %(shop_id)s::bigint[], %(dedup_key)s::text[],"
+    "   %(order_key)s::text[], %(topic)s::text[], %(body)s::bytea[], %(credentials)s::bytea[],"
+    "   %(now)s::timestamptz[])"
+    "   AS n (merchant_id, shop_id, dedup_key, order_key, topic, body, credentials, now)"
+    " JOIN shops s ON s.merchant_id = n.merchant_id AND s.id = n.shop_id"
+    "   AND s.disconnected_at IS NULL AND s.credentials = n.credentials"
+    " ORDER BY s.merchant_id, s.id, n.dedup_key"
+    " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING"
+    " RETURNING merchant_id, shop_id, dedup_key"
+)
 BELL = jobs.Job.DRAIN_INBOX
 
 
@@ -61,10 +79,96 @@ def keep(shop: Door, headers: Headers, body: bytes) -> bool:
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts
     it into quarantine, where somebody sees it.
     """
-    kept = alone(KEEP, _kept(shop, headers, body)) is not None
-    if kept:
-        jobs.enqueue(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
-    return kept
+    return TOGETHER.keep(_kept(shop, headers, body))
+
+
+@dataclass(eq=False, slots=True)
+class _Wanted:
+    """A webhook that a thread wants kept, and what became of it."""
+
+    row: dict[str, Any]
+    told: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False  # told to store those that wait, this one among them
+    kept: bool = False
+    # Until it is known to be stored, or to be there already.
+    error: Exception | None = field(default_factory=lambda: RuntimeError("not stored"))
+
+
+class Together:
+    """Webhooks that arrive while others are being stored go into the next statement together: one
+    round trip, one commit and one bell for all of them.
+
+    Whoever finds nobody at it stores what waits, once, and hands over to the next who waits.
+    """
+
+    MOST = 16
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Wanted] = []
+        self._is_led = False
+
+    def keep(self, row: dict[str, Any]) -> bool:
+        mine = _Wanted(row)
+        with self._lock:
+            self._waiting.append(mine)
+            mine.leads, self._is_led = not self._is_led, True
+        if not mine.leads:
+            mine.told.wait()
+        if mine.leads:
+            self._lead()
+        if mine.error is not None:
+            raise mine.error
+        return mine.kept
+
+    def _lead(self) -> None:
+        with self._lock:
+            batch, self._waiting = self._waiting[: self.MOST], self._waiting[self.MOST :]
+        try:
+            _keep_all(batch)
+        finally:
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._is_led = following is not None
+            if following is not None:
+                following.leads = True
+                following.told.set()
+            for each in batch:
+                each.told.set()
+
+
+TOGETHER = Together()
+
+
+def _keep_all(batch: Sequence[_Wanted]) -> None:
+    """Store them, and ring once for each shop. What spoils a statement for the others is stored,
+    or fails, by itself.
+    """
+    try:
+        rows = [each.row for each in batch]
+        if len(rows) == 1:
+            stored = {_key(rows[0])} if alone(KEEP, rows[0]) else set()
+        else:
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            stored = {(row[0], row[1], row[2]) for row in alone(KEEP_ALL, columns)}
+    except Exception as error:
+        if len(batch) > 1 and not isinstance(error, AWAY):
+            for each in batch:
+                _keep_all([each])
+            return
+        for each in batch:
+            each.error = error
+        return
+    shops = {(merchant_id, shop_id) for merchant_id, shop_id, _ in stored}
+    for each in batch:
+        each.kept, each.error = _key(each.row) in stored, None
+        stored.discard(_key(each.row))  # the same once more was not kept again
+    for shop in sorted(shops):
+        jobs.enqueue(BELL, *shop, once_per_ms=BELL_MS)
+
+
+def _key(row: dict[str, Any]) -> tuple[int, int, str]:
+    return row["merchant_id"], row["shop_id"], row["dedup_key"]
 
 
 def keep_with_others(shop: Shop, headers: Headers, body: bytes) -> bool:
