@@ -31,6 +31,7 @@ def explain(order: str) -> None:
     for step in trace.steps(credit.trace) if credit else []:
         click.echo(f"  {trace.sentence(step, found.currency)}")
     for each in queries.of_orders([key]):
-        payee = ids.encode("prm", each.payee_id) if each.payee_kind == "promoter" else "platform"
+        prefix = {"promoter": "prm", "agency": "agn"}.get(each.payee_kind)
+        payee = ids.encode(prefix, each.payee_id) if prefix else each.payee_kind
         net = Money(each.amount - each.reversed, each.currency)
         click.echo(f"  {each.role} {payee}: {net}, {each.state}")

@@ -161,6 +161,7 @@ class Pick:
     answer: Answer | None  # how it was chosen; None in a program without rules
     locked: datetime | None = None
     agency: AgencyRate | None = None  # what the seller's agency gets beside it
+    beside: int = 0  # of an amount per order what falls on this line, to be set against that
 
     @property
     def kind(self) -> str:
@@ -313,6 +314,16 @@ def _add_agency(
         key = (shop_id, product) if product else None
         rate = agencies.choose(page.agency_rates, seller.agency, seller.promoter_id, key)
         best[index] = replace(pick, agency=rate)
+    per_order: dict[int, list[int]] = {}
+    for index, pick in best.items():
+        if pick.rule is not None and pick.kind == Kind.PER_ORDER:
+            per_order.setdefault(pick.rule.version_id, []).append(index)
+    for places in per_order.values():
+        rule = best[places[0]].rule
+        assert rule is not None
+        parts = spread(rule.amount, [worths[index].remaining_base for index in places])
+        for index, part in zip(places, parts, strict=True):
+            best[index] = replace(best[index], beside=part)
 
 
 def _question(
@@ -403,7 +414,9 @@ def _of_seller(
         wanted[0] = parts.of(pick.rule.amount, number) if pick.is_first and is_open else 0
         room_of = base  # it stands for all lines that chose the rule, also when this one went back
     if pick.agency is not None and pick.kind != Kind.PERCENT:
-        wanted[1] = pick.agency.beside(left, wanted[0])
+        per_order = pick.kind == Kind.PER_ORDER
+        direct_amount = parts.of(pick.beside, number) if per_order else wanted[0]
+        wanted[1] = pick.agency.beside(left, direct_amount)
     granted = rules.within(min(room_of, share(room_of, pick.max_total_ppm)), wanted)
     _tell_choice(worth, seller, pick, notes)
     targets_of = []

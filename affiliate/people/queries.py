@@ -165,7 +165,9 @@ def api_key(key_id: int, *, lock: bool = False) -> ApiKey:
 
 
 def _one(model: type[Row], row_id: int, *, lock: bool) -> Row:
-    row = db.session.get(model, row_id, with_for_update=lock or None, populate_existing=lock)
+    # Who only refers to the row need not wait for who changes it.
+    how = {"key_share": True} if lock else None
+    row = db.session.get(model, row_id, with_for_update=how, populate_existing=lock)
     if row is None:
         raise NotFound(_("There is no such thing here."))
     return row

@@ -304,7 +304,8 @@ def groups_as_of(members: Iterable[GroupMember], at: datetime) -> frozenset[int]
 
 
 def grade(merchant_id: int, grade_id: int, *, lock: bool = False) -> Grade:
-    found = db.session.get(Grade, (merchant_id, grade_id), with_for_update=lock or None)
+    how = {"key_share": True} if lock else None
+    found = db.session.get(Grade, (merchant_id, grade_id), with_for_update=how)
     if found is None:
         raise NotFound(_("There is no such grade."))
     return found
@@ -336,10 +337,12 @@ def grades_as_of(
             GradeStanding.grade_id,
             GradeStanding.since,
             GradeStanding.until,
-        ).where(
+        )
+        .where(
             GradeStanding.merchant_id == merchant_id,
             among(GradeStanding.promoter_id, {promoter_id for promoter_id, _ in wanted}),
         )
+        .order_by(GradeStanding.since, GradeStanding.id)
     )
     held: dict[int, list[tuple[int, datetime, datetime | None]]] = {}
     for promoter_id, grade_id, since, until in rows:
@@ -347,7 +350,7 @@ def grades_as_of(
     return {
         (promoter_id, at): grade_id
         for promoter_id, at in wanted
-        for grade_id, since, until in held.get(promoter_id, [])
+        for grade_id, since, until in held.get(promoter_id, [])  # of two, the later one
         if since <= at and (until is None or at < until)
     }
 
@@ -473,6 +476,14 @@ def running(merchant_id: int) -> list[tuple[Program, Terms]]:
 def programs_of_all_shops(merchant_id: int) -> list[tuple[Program, Terms]]:
     """The merchant's running programs that cover whatever shop there is, with their terms."""
     return [(program, terms) for program, terms in running(merchant_id) if not program.shop_ids]
+
+
+def is_known(merchant_id: int, promoter_id: int) -> bool:
+    """Whether this promoter applied to, takes or took part in a program of the merchant."""
+    found = sa.exists().where(
+        Membership.merchant_id == merchant_id, Membership.promoter_id == promoter_id
+    )
+    return bool(db.session.scalar(sa.select(found)))
 
 
 def membership(merchant_id: int, program_id: int, promoter_id: int) -> Membership | None:

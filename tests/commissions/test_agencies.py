@@ -266,3 +266,15 @@ def test_a_closed_agency_has_nobody_and_invites_nobody(client, town, clock):
 
     assert earned() == {"direct": 1200}
     assert people.agencies_of(town.bia.id) == []
+
+
+def test_an_amount_per_order_is_set_against_all_its_lines_whichever_comes_first():
+    rule = a_rule(kind=Kind.PER_ORDER, amount=1000, currency="BRL")
+    book = a_book(a_rate(150_000, Mode.DIFFERENCE), rules=[rule])
+
+    def agencys(*amounts):
+        lines = [a_line(amount, f"l{number}") for number, amount in enumerate(amounts)]
+        paid = pay(an_order(*lines), book, a_seller(agency=AGENCY))
+        return sum(amount for (_, role, _), amount in paid.items() if role == "agency")
+
+    assert agencys(2000, 8000) == agencys(8000, 2000) == 500

@@ -1,6 +1,6 @@
 """Closed months, volume bands and grades: counted once, dated, and in the trace."""
 
-from datetime import date
+from datetime import date, timedelta
 from threading import Barrier, Thread
 
 import pytest
@@ -23,6 +23,7 @@ from affiliate.programs.models import GradeStanding
 from affiliate.programs.service import GradeExists, GradeInUse, Stated, Target
 from tests.commissions.town import Town, clean, earned
 from tests.consoles.promoter_town import statements
+from tests.factories.links import a_link
 from tests.factories.orders import a_line, an_order, deliver, send
 from tests.factories.people import a_promoter
 from workers.commissions import close_months
@@ -403,3 +404,57 @@ def test_a_batch_with_bands_asks_no_more_than_one_order(client, town, clock):
         counted.append(len(made))
 
     assert counted[1] <= counted[0]
+
+
+def test_grading_now_takes_nobody_down_however_often(client, town, clock):
+    _, silver, gold = a_ladder(town)
+    with unit_of_work():
+        programs.give_grade(gold, town.ana.id)
+    sell(client, town, 3)
+    clock.stand("2027-02-10T12:00:00-03:00")
+
+    for _ in range(3):
+        with unit_of_work():
+            commissions.grade_now(town.merchant)
+
+    # The close of January took her one step down, and nothing since.
+    assert [each[0] for each in history(town.ana)] == [gold.id, silver.id]
+
+
+def test_an_order_of_several_sellers_is_one_order_of_the_team(client, app, clock):
+    clock.stand("2027-01-10T12:00:00-03:00")
+    town = Town(tiers_ppm=[], model="linear")
+    with unit_of_work():
+        bias = a_link(town.program, town.bia)
+    both = ".".join([town.tk(bias, timedelta(hours=1)), town.tk()])
+    deliver(client, town.shop, an_order(both))
+    clock.stand("2027-02-03T12:00:00-03:00")
+
+    with unit_of_work():
+        grading.close(town.merchant, [date(2027, 1, 1)])
+
+    assert volumes(date(2027, 1, 1)) == {
+        town.ana.id: (1, 50_00, 1, 50_00),
+        town.bia.id: (1, 50_00, 1, 100_00),
+        town.cida.id: (0, 0, 1, 100_00),
+    }
+
+
+def test_what_is_not_paid_closes_nothing(client, town, clock):
+    state(town, a_band(1))
+    clock.stand("2027-02-10T12:00:00-03:00")
+
+    sell(client, town, status="pending_payment", paid_at=None)
+    assert db.session.scalars(sa.select(ClosedMonth.month)).all() == []
+    sell(client, town)
+
+    assert db.session.scalars(sa.select(ClosedMonth.month)).all() == [date(2027, 1, 1)]
+
+
+def test_a_stranger_is_given_no_grade(town):
+    bronze, _, _ = a_ladder(town)
+    with unit_of_work():
+        stranger = a_promoter("Stranger")
+
+    with pytest.raises(Invalid), unit_of_work():
+        programs.give_grade(bronze, stranger.id)

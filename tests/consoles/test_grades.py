@@ -89,3 +89,16 @@ def test_a_grade_in_use_does_not_end_and_everybody_can_be_graded(desk):
 
     assert desk.post(f"/merchant/grades/{one().id}/end").status_code == 409
     assert one().ended_at is None
+
+
+def test_a_new_name_leaves_needs_that_the_form_cannot_show(desk):
+    needs = [[{"measure": "sales", "at_least": 100_000, "currency": "USD"}]]
+    with unit_of_work():
+        programs.create_grade(desk.merchant.id, name="Gold", rank=1, needs=needs)
+    page = desk.get(f"/merchant/grades/{one().id}?lang=en").text
+    assert "1,000.00" in page
+    assert "at_least-0-0" not in page
+
+    desk.post(f"/merchant/grades/{one().id}", data={"name": "Ouro", "rank": "2"})
+
+    assert (one().name, one().rank, one().needs) == ("Ouro", 2, needs)

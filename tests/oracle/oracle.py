@@ -315,7 +315,17 @@ def targets(order: Order, world: World) -> dict[tuple[str, str, int, int], int]:
             asked = [(seller.role, promoter, wanted)]
             if seller.agency is not None and (share := agency_rate(world, line, promoter)):
                 whole = left * share.rate // PPM
-                if share.difference and rule is not None and rule.kind != "percent":
+                if share.difference and rule is not None and rule.kind == "per_order":
+                    # The amount stands on one line, and is set against all that it is for.
+                    same = [
+                        place
+                        for place, pick in picks[promoter].items()
+                        if pick[0] is not None and pick[0].version == rule.version
+                    ]
+                    parts = largest_remainder(rule.amount, [lefts[place] for place in same])
+                    mine = largest_remainder(parts[same.index(index)], [1] * count)[number]
+                    whole = max(0, whole - mine)
+                elif share.difference and rule is not None and rule.kind != "percent":
                     whole = max(0, whole - wanted)
                 elif share.difference:
                     whole = left * max(0, share.rate - rate) // PPM

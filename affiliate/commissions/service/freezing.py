@@ -33,11 +33,13 @@ def freeze(
     books: Mapping[int, Book],
     *,
     draft: Terms | None = None,
+    closes: bool = True,
 ) -> dict[int, Frozen]:
     """What is frozen of each order with a winner, by order; new ones are kept with their credit.
 
     Orders that are not paid yet are estimated by what holds at their creation, and nothing of it
-    is kept. With a `draft` all are judged by those terms instead of their own.
+    is kept. With a `draft` all are judged by those terms instead of their own. Where a rule asks
+    for a closed month, a paid order closes it, unless `closes` is false.
     """
     winning = [order for order in orders if credited[order.id].program_id is not None]
     fresh = [order for order in winning if credited[order.id].frozen is None]
@@ -46,7 +48,7 @@ def freeze(
         order.id: frozen_of(credited[order.id].frozen) for order in winning if order.id not in new
     }
     if fresh:
-        found |= _Freezing(merchant_id, fresh, credited, books, draft).frozen()
+        found |= _Freezing(merchant_id, fresh, credited, books, draft, closes).frozen()
     new |= _add_categories(merchant_id, winning, credited, books, found)
     for order in winning:
         if order.id in new and order.facts.paid_at is not None:
@@ -100,8 +102,9 @@ class _Freezing:
         credited: dict[int, Credit],
         books: Mapping[int, Book],
         draft: Terms | None = None,
+        closes: bool = True,
     ) -> None:
-        self.draft = draft
+        self.draft, self.closes = draft, closes
         self.merchant_id, self.orders, self.credited = merchant_id, orders, credited
         self.books = books
         self.at = {order.id: _moment(order, credited[order.id]) for order in orders}
@@ -239,18 +242,22 @@ class _Freezing:
 
     def _standing(self) -> tuple[Mapping[At, Mapping[str, Figures]], Mapping[At, Grade]]:
         """What sellers sold in the last closed period, and their grades, where rules ask for it."""
+        paid: set[At] = set()
         banded: set[At] = set()
         graded: set[At] = set()
         periods: set[str] = set()
         for order in self.orders:
             book, at = self._book(order), self.at[order.id]
             sellers = {(who, at) for who in self.credited[order.id].promoter_ids}
+            paid |= sellers if self.closes and order.facts.paid_at is not None else set()
             banded |= sellers if book.periods else set()
             periods |= book.periods
             graded |= sellers if book.asks_grades else set()
         return (
-            grading.volumes_of(self.merchant, banded, periods) if banded else {},
-            grading.grades_of(self.merchant, graded) if graded else {},
+            grading.volumes_of(self.merchant, banded, periods, paid=paid & banded)
+            if banded
+            else {},
+            grading.grades_of(self.merchant, graded, paid=paid & graded) if graded else {},
         )
 
     def _agencies(self) -> dict[At, int]:

@@ -28,19 +28,24 @@ _TICK = timedelta(microseconds=1)
 
 
 def volumes_of(
-    merchant: Merchant, wanted: Collection[At], periods: Collection[str]
+    merchant: Merchant, wanted: Collection[At], periods: Collection[str], *, paid: Collection[At]
 ) -> dict[At, dict[str, Figures]]:
-    """What each promoter sold in the last period that was closed then, by period."""
+    """What each promoter sold in the last period that was over then, by period. Only what is
+    `paid` closes its months; of others what is known counts.
+    """
     firsts = {
         (at, period): grades.closed_before(grades.month_of(at, merchant.timezone), period)
         for _, at in wanted
         for period in periods
     }
     months = {
-        month for (_, period), first in firsts.items() for month in grades.months_of(first, period)
+        (at, month)
+        for (at, period), first in firsts.items()
+        for month in grades.months_of(first, period)
     }
-    close(merchant, months)
-    sold = _monthly(merchant.id, {who for who, _ in wanted}, months)
+    closing = {at for _, at in paid}
+    close(merchant, {month for at, month in months if at in closing})
+    sold = _monthly(merchant.id, {who for who, _ in wanted}, {month for _, month in months})
     return {
         (who, at): {
             period: _sum(
@@ -52,9 +57,13 @@ def volumes_of(
     }
 
 
-def grades_of(merchant: Merchant, wanted: Collection[At]) -> dict[At, Grade]:
-    """The grade of each promoter as of an instant, after every period that was closed then."""
-    close(merchant, {_last_closed(merchant, at) for _, at in wanted})
+def grades_of(
+    merchant: Merchant, wanted: Collection[At], *, paid: Collection[At]
+) -> dict[At, Grade]:
+    """The grade of each promoter as of an instant, after every period that was over then. Only
+    what is `paid` closes its months.
+    """
+    close(merchant, {_last_closed(merchant, at) for _, at in paid})
     held = programs.grades_as_of(merchant.id, wanted)
     known = programs.grades_by_id(merchant.id, set(held.values()))
     return {key: known[grade_id] for key, grade_id in held.items()}
@@ -76,12 +85,10 @@ def close(merchant: Merchant, months: Iterable[date]) -> None:
         while month < max(wanted):
             wanted.add(month)
             month = grades.shifted(month, 1)
-    known = db.session.scalars(
-        sa.select(ClosedMonth.month).where(
-            ClosedMonth.merchant_id == merchant.id, among(ClosedMonth.month, wanted)
-        )
-    )
-    for month in sorted(wanted - set(known)):
+    if not wanted - _closed(merchant.id, wanted):
+        return
+    programs_service.hold_ladder(merchant.id)
+    for month in sorted(wanted - _closed(merchant.id, wanted)):
         if _is_first_to_close(merchant.id, month):
             _count(merchant, month)
             if began is not None and month >= began and _ends_period(merchant, month):
@@ -89,14 +96,27 @@ def close(merchant: Merchant, months: Iterable[date]) -> None:
 
 
 def grade_now(merchant: Merchant) -> list[Change]:
-    """Grade everybody by the last closed period, from now on: for a ladder that was just made."""
+    """Grade everybody by the last closed period, from now on: for a ladder that was just made.
+    Nobody goes down by it, so asking again changes nothing.
+    """
     period = merchant.grade_period
     month = grades.month_of(clock.now(), merchant.timezone)
     first = grades.closed_before(month, period)
     close(merchant, grades.months_of(first, period))
-    changes = _changes(merchant, first, since=clock.now())
+    programs_service.hold_ladder(merchant.id)
+    changes = _changes(merchant, first, since=clock.now(), demotion="none")
     programs_service.stand(merchant.id, changes, since=clock.now(), period=first)
     return changes
+
+
+def _closed(merchant_id: int, months: Collection[date]) -> set[date]:
+    return set(
+        db.session.scalars(
+            sa.select(ClosedMonth.month).where(
+                ClosedMonth.merchant_id == merchant_id, among(ClosedMonth.month, months)
+            )
+        )
+    )
 
 
 def _last_closed(merchant: Merchant, at: datetime) -> date:
@@ -138,13 +158,13 @@ def _is_first_to_close(merchant_id: int, month: date) -> bool:
 # this merchant does not know are none of its business.
 _COUNT = sa.text("""
     WITH RECURSIVE sold AS (
-        SELECT c.via_id AS promoter_id, c.currency, count(DISTINCT c.order_id) AS orders,
+        SELECT c.via_id AS promoter_id, c.currency, c.order_id,
                sum(c.remaining)::bigint AS sales
           FROM commissions c
           JOIN orders o ON o.merchant_id = c.merchant_id AND o.id = c.order_id
          WHERE c.merchant_id = :merchant AND c.program_id = ANY (:programs) AND c.month = :month
            AND c.role IN ('direct', 'rebate') AND c.remaining > 0 AND o.paid_at IS NOT NULL
-         GROUP BY 1, 2
+         GROUP BY 1, 2, 3
     ), up (promoter_id, above, level) AS (
         SELECT DISTINCT promoter_id, promoter_id, 0 FROM sold
         UNION ALL
@@ -156,9 +176,9 @@ _COUNT = sa.text("""
     INSERT INTO promoter_volumes (merchant_id, month, promoter_id, currency,
                                   orders, sales, team_orders, team_sales, created_at)
     SELECT :merchant, :month, up.above, sold.currency,
-           coalesce(sum(sold.orders) FILTER (WHERE level = 0), 0),
+           count(DISTINCT sold.order_id) FILTER (WHERE level = 0),
            coalesce(sum(sold.sales) FILTER (WHERE level = 0), 0),
-           sum(sold.orders), sum(sold.sales), :now
+           count(DISTINCT sold.order_id), sum(sold.sales), :now
       FROM up JOIN sold USING (promoter_id)
      WHERE EXISTS (SELECT FROM enrolments e
                     WHERE e.promoter_id = up.above AND e.merchant_id = :merchant)
@@ -184,11 +204,11 @@ def _grade(merchant: Merchant, last: date) -> None:
     length = grades.PERIODS[merchant.grade_period]
     first = grades.shifted(last, 1 - length)
     since = grades.begins(grades.shifted(last, 1), merchant.timezone)
-    changes = _changes(merchant, first, since=since)
+    changes = _changes(merchant, first, since=since, demotion=merchant.grade_demotion)
     programs_service.stand(merchant.id, changes, since=since, period=first)
 
 
-def _changes(merchant: Merchant, first: date, *, since: datetime) -> list[Change]:
+def _changes(merchant: Merchant, first: date, *, since: datetime, demotion: str) -> list[Change]:
     """Whose grade is another after this period. What was given by hand meanwhile stays."""
     ladder = [
         Step(grade.id, grade.rank, grades.needs_of(grade.needs))
@@ -211,7 +231,7 @@ def _changes(merchant: Merchant, first: date, *, since: datetime) -> list[Change
     found = []
     for promoter_id in sorted({*held, *sold} - given_later):
         figures, now = sold.get(promoter_id, Figures()), held.get(promoter_id)
-        then = grades.after(ladder, now, figures, demotion=merchant.grade_demotion)
+        then = grades.after(ladder, now, figures, demotion=demotion)
         if then != now:
             found.append(Change(promoter_id, then, figures))
     return found

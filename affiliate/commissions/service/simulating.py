@@ -81,8 +81,9 @@ def simulate(
     lines = {line.external_id: number for number, line in enumerate(order.lines)}
     stored = Stored(0, merchant_id, shop.id, order, lines)
     book, terms = _draft(program, draft) if draft else (_book(program), None)
-    frozen = freeze(merchant_id, [stored], {0: credit}, {program.id: book}, draft=terms)[0]
-    pays, notes = targets_of(stored, credit, frozen, {program.id: book})
+    books = {program.id: book}
+    frozen = freeze(merchant_id, [stored], {0: credit}, books, draft=terms, closes=False)[0]
+    pays, notes = targets_of(stored, credit, frozen, books)
     caps = Caps(merchant_id, {program.id})
     caps.look(stored, credit, frozen, pays)
     granted = caps.grant(stored, credit, frozen, pays, {})

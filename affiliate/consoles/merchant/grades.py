@@ -105,7 +105,10 @@ def change_grade(grade_id: int) -> ResponseReturnValue:
     merchant = _own(Right.RUN_MERCHANT)
     found = queries.grade(merchant.id, grade_id, lock=True)
     try:
-        service.change_grade(found, _typed(merchant))
+        typed = _typed(merchant)
+        if not _fits(found, merchant.currency):
+            del typed["needs"]  # the form could not show them: they stay as the API stated them
+        service.change_grade(found, typed)
     except AffiliateError as refusal:
         return _form(found, request.form, refusal)
     flash(_("Saved. It counts from the next closed period on."), "done")
@@ -131,7 +134,7 @@ def _typed(merchant: Merchant) -> dict[str, Any]:
     if not name:
         raise invalid("/name", "missing", _("A name, please."))
     rank = request.form.get("rank", "").strip()
-    if not rank.isdecimal() or not 1 <= int(rank[:5]) <= 1000:
+    if not rank.isdecimal() or len(rank) > 4 or not 1 <= int(rank) <= 1000:
         raise invalid("/rank", "out_of_range", _("From %(least)s to %(most)s.", least=1, most=1000))
     ways = [
         [need for each in range(NEEDS) if (need := _need(f"{way}-{each}", merchant.currency))]
@@ -146,14 +149,22 @@ def _need(place: str, currency: str) -> dict[str, Any] | None:
     if measure not in MEASURES or not text:
         return None
     if measure not in MONEY:
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > 12:
             raise invalid(f"/at_least-{place}", "not_a_number", _("A whole number, please."))
-        return {"measure": measure, "at_least": int(text[:12])}
+        return {"measure": measure, "at_least": int(text)}
     try:
         amount = formats.typed_minor(text, currency)
     except formats.NotANumber as error:
         raise invalid(f"/at_least-{place}", error.code, error.message) from error
     return {"measure": measure, "at_least": amount, "currency": currency}
+
+
+def _fits(found: Grade, currency: str) -> bool:
+    """Whether the form can show all that earns this grade."""
+    return len(found.needs) <= WAYS and all(
+        len(needs) <= NEEDS and all(need.get("currency") in (None, currency) for need in needs)
+        for needs in found.needs
+    )
 
 
 def _filled(found: Grade) -> dict[str, Any]:
@@ -178,14 +189,17 @@ def _words(need: Mapping[str, Any]) -> str:
 
 def _form(found: Grade | None, typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
     faults = {each.pointer.strip("/"): each.message for each in refusal.errors} if refusal else {}
+    currency = people.merchant(current_merchant_id()).currency
     page = render_template(
         "merchant/grade_form.html",
+        fits=found is None or _fits(found, currency),
+        words=_words,
         grade=found,
         typed=typed,
         ways=range(WAYS),
         needs=range(NEEDS),
         measures=list(MEASURES.items()),
-        currency=people.merchant(current_merchant_id()).currency,
+        currency=currency,
         refusal=refusal if refusal and not faults.keys() & {"name", "rank"} else None,
         faults=faults,
     )

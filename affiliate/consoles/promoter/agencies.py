@@ -28,7 +28,7 @@ def agency(agency_id: str) -> ResponseReturnValue:
 
 @bp.post("/agency/<agency_id>")
 def join_agency(agency_id: str) -> ResponseReturnValue:
-    found = _find(agency_id)
+    found = _find(agency_id, lock=True)  # so that nobody closes it meanwhile
     agencies.join(found, queries.promoter(current_promoter_id(), lock=True))
     flash(_("You are with %(agency)s now.", agency=found.name), "done")
     return redirect(url_for("promoter.team"), 303)
@@ -49,8 +49,8 @@ def leave_agency(agency_id: str) -> ResponseReturnValue:
     return redirect(url_for("promoter.team"), 303)
 
 
-def _find(agency_id: str) -> Agency:
+def _find(agency_id: str, *, lock: bool = False) -> Agency:
     try:
-        return queries.agency(ids.decode_one("agn", agency_id))
+        return queries.agency(ids.decode_one("agn", agency_id), lock=lock)
     except NotFound:
         abort(404)

@@ -26,6 +26,7 @@ from affiliate.programs.service.grades import (
     create_grade,
     end_grade,
     give_grade,
+    hold_ladder,
     stand,
 )
 from affiliate.programs.service.groups import (
@@ -96,6 +97,7 @@ __all__ = [
     "end_rule",
     "enrol",
     "give_grade",
+    "hold_ladder",
     "invite",
     "latest_agency_rate",
     "latest_version",

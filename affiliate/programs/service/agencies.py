@@ -40,7 +40,7 @@ def add_agency_rate(
     _check(program, mode, ppm)
     if agency_id not in people.agencies([agency_id]):
         raise invalid("/agency", "unknown_agency", _("There is no such agency here."))
-    if promoter_id is not None and promoter_id not in people.promoters([promoter_id]):
+    if promoter_id is not None and not queries.is_known(program.merchant_id, promoter_id):
         raise invalid("/promoter", "unknown_promoter", _("There is no such promoter here."))
     if product_id is not None:
         catalog.product(program.merchant_id, product_id)

@@ -55,6 +55,7 @@ def end_grade(grade: Grade) -> Grade:
     if asking:
         message = _("Rules of %(programs)s ask for this grade.", programs=", ".join(asking))
         raise GradeInUse(message)
+    hold_ladder(grade.merchant_id)
     grade.ended_at = clock.now()
     grade.version += 1
     _close(grade.merchant_id, GradeStanding.grade_id == grade.id, at=grade.ended_at)
@@ -159,12 +160,19 @@ def give_grade(grade: Grade, promoter_id: int, *, by: int | None = None) -> None
     """By hand and from now on; the next closed period may take it up or down like any other."""
     if grade.ended_at is not None:
         raise GradeInUse(_("This grade is not used any more."))
-    if promoter_id not in people.promoters([promoter_id]):
+    if not queries.is_known(grade.merchant_id, promoter_id):
         raise invalid("/promoter", "unknown_promoter", _("There is no such promoter here."))
+    hold_ladder(grade.merchant_id)
     now = clock.now()
     held = queries.grades_as_of(grade.merchant_id, [(promoter_id, now)])
     if held.get((promoter_id, now)) != grade.id:
         stand(grade.merchant_id, [Change(promoter_id, grade.id)], since=now, by=by)
+
+
+def hold_ladder(merchant_id: int) -> None:
+    """Until the end of the transaction nobody else of this merchant's changes who stands where."""
+    key = sa.func.hashtextextended(f"grades/{merchant_id}", 0)
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def _close(merchant_id: int, which: sa.ColumnElement[bool], *, at: datetime) -> None:
