@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 
 from affiliate import clock, security
 from affiliate.attribution.models import Attribution, Binding
-from affiliate.attribution.service.choosing import _candidates as candidates
+from affiliate.attribution.service.choosing import candidates_of
 from affiliate.bench import scene as of_scene
 from affiliate.bench.scene import Scene
 from affiliate.commissions.models import Commission, Entry
@@ -147,7 +147,7 @@ class Filling:
                 _month(at, self.zone),
                 _version(at),
                 token,
-                candidates(replace(pattern, facts=facts)),
+                candidates_of(replace(pattern, facts=facts)),
             )
 
 

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import undefer_group
 
-from affiliate import clock
-from affiliate.commissions.models import Commission, Entry, State, Volume
+from affiliate.commissions.models import Commission, Entry, State
 from affiliate.db import among, db
-from affiliate.people.models import Merchant
-from affiliate.programs import grades
-from affiliate.programs.grades import Figures
 
 Key = tuple[int, int]  # merchant, row
 
@@ -59,42 +55,6 @@ def entries_of(commissions: Collection[Key]) -> dict[Key, list[Entry]]:
     for row in rows:
         found.setdefault((row.merchant_id, row.commission_id), []).append(row)
     return found
-
-
-def last_volumes(
-    promoter_id: int, merchants: Collection[Merchant]
-) -> dict[int, dict[str, Figures]]:
-    """What is known of the promoter's last closed periods, by merchant and period; a month that
-    nobody counted yet says nothing.
-    """
-    firsts = {
-        (merchant.id, period): grades.closed_before(
-            grades.month_of(clock.now(), merchant.timezone), period
-        )
-        for merchant in merchants
-        for period in grades.PERIODS
-    }
-    rows = db.session.execute(
-        sa.select(Volume).where(
-            Volume.promoter_id == promoter_id,
-            among(Volume.merchant_id, {merchant_id for merchant_id, _ in firsts}),
-            Volume.month >= min(firsts.values()),
-        )
-    ).scalars()
-    found: dict[int, dict[str, Figures]] = {
-        merchant.id: dict.fromkeys(grades.PERIODS, Figures()) for merchant in merchants
-    }
-    for row in rows:
-        for period, known in found[row.merchant_id].items():
-            if row.month in grades.months_of(firsts[row.merchant_id, period], period):
-                found[row.merchant_id][period] = known.plus(figures_of(row))
-    return found
-
-
-def figures_of(row: Volume) -> Figures:
-    """A stored month of a promoter in one currency, as rules judge it."""
-    sales, team_sales = {row.currency: row.sales}, {row.currency: row.team_sales}
-    return Figures(row.orders, row.team_orders, sales, team_sales)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,11 @@ def unbind(member: AgencyMember, *, by: str) -> AgencyMember:
         member.ended_by = by
         member.version += 1
         db.session.flush()
-        name = queries.agency(member.agency_id).name
-        events.record(
-            "agency.left",
-            promoter_id=member.promoter_id if by != "promoter" else None,
-            payload={"agency": member.agency_id, "name": name},
-        )
+        if member.since is not None and by != "promoter":
+            name = queries.agency(member.agency_id).name
+            events.record(
+                "agency.left",
+                promoter_id=member.promoter_id,
+                payload={"agency": member.agency_id, "name": name},
+            )
     return member

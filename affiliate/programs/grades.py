@@ -123,9 +123,12 @@ def month_of(at: datetime, zone: str) -> date:
 
 def closed_before(month: date, period: str) -> date:
     """The first day of the last period that was over when this month began."""
-    length = PERIODS[period]
-    begun = shifted(month, -((month.month - 1) % length))
-    return shifted(begun, -length)
+    return shifted(begun(month, period), -PERIODS[period])
+
+
+def begun(month: date, period: str) -> date:
+    """The first day of the period that a month is in."""
+    return shifted(month, -((month.month - 1) % PERIODS[period]))
 
 
 def months_of(first: date, period: str) -> list[date]:

@@ -301,6 +301,18 @@ def test_a_quarter_waits_for_its_last_month(client, town, clock):
     assert history(town.ana) == [(silver.id, "2027-04-01T03:00:00+00:00", None)]
 
 
+def test_a_ladder_made_within_a_quarter_looks_at_the_whole_of_it(client, town, clock):
+    sell(client, town, 2)
+    clock.stand("2027-02-10T12:00:00-03:00")
+    _, silver, _ = a_ladder(town, grade_period="quarter")
+    sell(client, town)
+    clock.stand("2027-04-01T12:00:00-03:00")
+
+    close_months()
+
+    assert [each[0] for each in history(town.ana)] == [silver.id]
+
+
 def test_a_grade_given_by_hand_holds_until_a_period_after_it(client, town, clock):
     _, _, gold = a_ladder(town)
     sell(client, town)

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.ids import encode
 from affiliate.payouts.models import PayoutAccount
@@ -14,7 +15,7 @@ from tests.consoles.promoter_town import Town
 from tests.consoles.signed_in import fill_in, sign_in
 from tests.consoles.test_finance import STATEMENTS, statements
 from tests.factories.people import a_promoter, a_user, an_agency
-from tests.factories.settlement import PLAIN
+from tests.factories.settlement import PLAIN, a_settlement, an_account
 
 PAGES = ("/agency/", "/agency/promoters/", "/agency/orders", "/agency/shares", "/agency/account")
 
@@ -151,3 +152,18 @@ def test_the_operator_makes_an_agency_lets_somebody_in_and_closes_it(client, tow
     db.session.refresh(made)
     assert made.closed_at is not None
     assert "Rede Mar" in client.get("/operator/agencies/").text
+
+
+def test_finance_finds_an_agencys_payout_by_its_name(client, town, clock):
+    town.order(client)
+    with unit_of_work():
+        an_account(town.agency)
+        maker = a_user(Role.FINANCE_MAKER)
+    clock.move(days=40)
+    with unit_of_work():
+        commissions.release(town.merchant.id, clock.move())
+    a_settlement(town.merchant, maker, through=clock.move())
+    sign_in(client, maker)
+
+    assert "Rede Sol" in client.get("/finance/payouts/?q=rede").text
+    assert "Rede Sol" not in client.get("/finance/payouts/?q=lua").text

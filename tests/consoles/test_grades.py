@@ -7,8 +7,9 @@ from affiliate.db import db, unit_of_work
 from affiliate.people.models import Role
 from affiliate.programs import service as programs
 from affiliate.programs.book import Scope
-from affiliate.programs.models import Grade
+from affiliate.programs.models import Grade, Rule
 from affiliate.programs.service import Stated, Target
+from tests.consoles.promoter_town import Town
 from tests.consoles.signed_in import sign_in
 from tests.factories.people import a_merchant, a_user
 from tests.factories.programs import a_program
@@ -102,3 +103,25 @@ def test_a_new_name_leaves_needs_that_the_form_cannot_show(desk):
     desk.post(f"/merchant/grades/{one().id}", data={"name": "Ouro", "rank": "2"})
 
     assert (one().name, one().rank, one().needs) == ("Ouro", 2, needs)
+
+
+def test_the_market_promises_what_the_grade_earns(client):
+    with unit_of_work():
+        town = Town("Sol")
+        gold = programs.create_grade(town.merchant.id, name="Gold", rank=1)
+        rule = Stated(rate_ppm=190_000, conditions={"grades": [gold.id]})
+        programs.add_rule(town.program, Target(Scope.PROGRAM), rule)
+        band = {"measure": "orders", "period": "month", "at_least": 0, "below": 1}
+        rule = Stated(rate_ppm=130_000, conditions={"volume": band})
+        programs.add_rule(town.program, Target(Scope.PROGRAM), rule)
+    sign_in(client, town.user)
+    assert "25.98" in client.get("/promoter/market/?lang=en").text
+
+    with unit_of_work():
+        programs.give_grade(gold, town.ana.id)
+        programs.end_rule(town.program, db.session.scalars(
+            sa.select(Rule).order_by(Rule.id.desc()).limit(1)).one())  # fmt: skip
+
+    page = client.get("/promoter/market/?lang=en").text
+    assert "37.98" in page
+    assert "Gold" in page

@@ -87,7 +87,7 @@ def choose(
         row, claim = known.get(order.id), claims.get(order.id)
         if row is None or (claim and claim.id) != row.claim_id:
             return True
-        return order.id not in settled and row.trace["of"] != _candidates(order)
+        return order.id not in settled and row.trace["of"] != candidates_of(order)
 
     fresh = {order.id for order in orders if is_fresh(order)}
     bindings = Bindings.of(merchant_id, orders)
@@ -378,7 +378,7 @@ def _sharing(order: Stored) -> list[tuple[int, str]]:
 
 
 def _credit(order: Stored, facts: _Facts, claim: Claim | None) -> Credit:
-    credit = Credit(order.id, _candidates(order), claim_id=claim.id if claim else None)
+    credit = Credit(order.id, candidates_of(order), claim_id=claim.id if claim else None)
     if order.facts.status == Status.STUB or order.facts.placed_at is None:
         credit.choice = [("order_unknown", {})]
         return credit
@@ -404,7 +404,7 @@ def _credit(order: Stored, facts: _Facts, claim: Claim | None) -> Credit:
     return credit
 
 
-def _candidates(order: Stored) -> str:
+def candidates_of(order: Stored) -> str:
     """A short text that changes when something changes that the choice is made from."""
     told, buyer = order.facts, order.facts.customer
     basis = (

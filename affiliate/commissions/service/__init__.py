@@ -7,7 +7,7 @@ from affiliate.commissions.service.deciding import (
     lift_order,
     void_order,
 )
-from affiliate.commissions.service.grading import close_due, grade_now
+from affiliate.commissions.service.grading import close_due, grade_now, volumes_of
 from affiliate.commissions.service.holding import hold_payees, lift_payee, place
 from affiliate.commissions.service.releasing import move_entries, release
 from affiliate.commissions.service.simulating import (
@@ -38,4 +38,5 @@ __all__ = [
     "simulate",
     "simulation",
     "void_order",
+    "volumes_of",
 ]

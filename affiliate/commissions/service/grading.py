@@ -1,19 +1,17 @@
 """Closing months: what each promoter sold in them is counted once, and their grades follow.
 
-Whoever needs a closed month first counts it: the hourly job, or the booking of an order that asks
-for a grade or a volume. The unique row of the month lets one count and the others wait for it, so
-what an order asked for can be asked again and is the same.
+Whoever needs a closed month first counts it: the hourly job, or the booking of a paid order that
+asks for a grade or a volume. The lock of the merchant's ladder lets one count and the others wait
+for it, so what an order asked for can be asked again and is the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock
 from affiliate.commissions.models import ClosedMonth, Volume
-from affiliate.commissions.queries import figures_of
 from affiliate.db import among, db
 from affiliate.people.models import Merchant
 from affiliate.programs import grades
@@ -89,10 +87,11 @@ def close(merchant: Merchant, months: Iterable[date]) -> None:
         return
     programs_service.hold_ladder(merchant.id)
     for month in sorted(wanted - _closed(merchant.id, wanted)):
-        if _is_first_to_close(merchant.id, month):
-            _count(merchant, month)
-            if began is not None and month >= began and _ends_period(merchant, month):
-                _grade(merchant, month)
+        db.session.add(ClosedMonth(merchant_id=merchant.id, month=month))
+        db.session.flush()
+        _count(merchant, month)
+        if began is not None and month >= began and _ends_period(merchant, month):
+            _grade(merchant, month)
 
 
 def grade_now(merchant: Merchant) -> list[Change]:
@@ -132,26 +131,18 @@ def _asks(merchant_id: int) -> bool:
 
 
 def _ladder_began(merchant: Merchant) -> date | None:
-    """The month in which the merchant's first grade was made."""
+    """The first month of the period in which the merchant's first grade was made."""
     first = db.session.scalar(
         sa.select(sa.func.min(Grade.created_at)).where(Grade.merchant_id == merchant.id)
     )
-    return grades.month_of(first, merchant.timezone) if first else None
+    if first is None:
+        return None
+    month = grades.month_of(first, merchant.timezone)
+    return grades.begun(month, merchant.grade_period)
 
 
 def _ends_period(merchant: Merchant, month: date) -> bool:
     return month.month % grades.PERIODS[merchant.grade_period] == 0
-
-
-def _is_first_to_close(merchant_id: int, month: date) -> bool:
-    """Waits for whoever is counting this month at the moment."""
-    made = db.session.scalar(
-        insert(ClosedMonth)
-        .values(merchant_id=merchant_id, month=month, created_at=clock.now())
-        .on_conflict_do_nothing(index_elements=["merchant_id", "month"])
-        .returning(ClosedMonth.id)
-    )
-    return made is not None
 
 
 # Of those who sold something, and of all who stand above them as of the month's end. Uplines that
@@ -250,7 +241,9 @@ def _monthly(
     found: dict[tuple[int, date], Figures] = {}
     for row in rows:
         key = (row.promoter_id, row.month)
-        found[key] = found.get(key, Figures()).plus(figures_of(row))
+        sales, team_sales = {row.currency: row.sales}, {row.currency: row.team_sales}
+        more = Figures(row.orders, row.team_orders, sales, team_sales)
+        found[key] = found.get(key, Figures()).plus(more)
     return found
 
 

@@ -23,7 +23,7 @@ from affiliate.i18n import _
 from affiliate.orders.models import Order
 from affiliate.payouts import queries, rules, service
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
-from affiliate.people.models import Promoter
+from affiliate.people.models import Agency, Promoter
 from affiliate.people.queries import within
 from affiliate.people.rules import Right
 from affiliate.settlement import service as settlement_service
@@ -161,10 +161,12 @@ def _fits(wanted: str) -> sa.ColumnElement[bool]:
     """Our reference, the bank's, or a payee's name."""
     like = f"%{wanted.replace('%', '').replace('_', '')}%"
     named = sa.select(Promoter.id).where(Promoter.name.ilike(like)).limit(MOST_NAMES)
+    agencies = sa.select(Agency.id).where(Agency.name.ilike(like)).limit(MOST_NAMES)
     return sa.or_(
         Payout.reference == wanted.upper(),
         Payout.provider_reference == wanted,
         sa.and_(Payout.payee_kind == "promoter", Payout.payee_id.in_(named)),
+        sa.and_(Payout.payee_kind == "agency", Payout.payee_id.in_(agencies)),
     )
 
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from affiliate import clock, i18n, ids
 from affiliate.catalog.models import Product, Shop
-from affiliate.commissions import queries as commissions
+from affiliate.commissions import service as commissions
 from affiliate.consoles import lists
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
@@ -23,7 +23,7 @@ from affiliate.people.models import Merchant
 from affiliate.programs import book, service
 from affiliate.programs import queries as programs
 from affiliate.programs.book import Book, Earning
-from affiliate.programs.grades import Figures
+from affiliate.programs.grades import PERIODS, Figures
 from affiliate.programs.models import (
     Enrolment,
     Grade,
@@ -219,9 +219,13 @@ def _standing(
     """The promoter's grade and last closed periods, at merchants whose rules ask for them."""
     graded = {key[0] for key, each in books.items() if each.asks_grades}
     banded = {key[0] for key, each in books.items() if each.periods}
+    present = (promoter_id, clock.now())
     return (
         programs.grades_held(promoter_id, graded) if graded else {},
-        commissions.last_volumes(promoter_id, people.merchants(banded).values()) if banded else {},
+        {
+            merchant.id: commissions.volumes_of(merchant, [present], PERIODS, paid=())[present]
+            for merchant in (people.merchants(banded).values() if banded else ())
+        },
     )
 
 
