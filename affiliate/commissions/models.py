@@ -75,11 +75,15 @@ class Entry(Owned, Model):
     on_hold: Mapped[str | None]  # the reason; stops release and settlement
     released_at: Mapped[datetime | None]
     reason: Mapped[Json]  # why this entry exists, as a code with arguments
+    # A withdrawal took only a part of that entry: what it left, out of it and into one of its own.
+    # Such pairs sum up to 0 and move no money.
+    split_of: Mapped[int | None]
 
     __table_args__ = (
         of_merchant(),
         same_merchant("commission_id", "commissions"),
         same_merchant("order_id", "orders"),
+        same_merchant("split_of", "entries"),
         sa.CheckConstraint("amount <> 0", name="amount"),
         sa.CheckConstraint(
             "state IN ('estimated', 'pending', 'available', 'reserved', 'paid')", name="state"
@@ -91,10 +95,18 @@ class Entry(Owned, Model):
             postgresql_where=sa.text("state = 'pending' AND on_hold IS NULL"),
         ),
         sa.Index(
+            "entries_unfunded_idx", "merchant_id", "currency", "hold_until",
+            postgresql_where=sa.text("state = 'pending' AND on_hold = 'merchant_unfunded'"),
+        ),
+        sa.Index(
             "entries_available_idx", "merchant_id", "currency", "payee_kind", "payee_id",
             postgresql_where=sa.text("state = 'available'"),
         ),
         sa.Index("entries_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+        sa.Index(
+            "entries_split_idx", "merchant_id", "split_of",
+            postgresql_where=sa.text("split_of IS NOT NULL"),
+        ),
     )  # fmt: skip
 
 
@@ -224,8 +236,10 @@ def _of_commission(what: sa.ColumnElement[Any]) -> Any:
 
 _sent = sa.func.coalesce(sa.func.bool_or(Entry.state.in_([State.RESERVED, State.PAID])), False)
 
-Commission.amount = _of_commission(_sum_of(Entry.amount > 0))
-Commission.reversed = _of_commission(-_sum_of(Entry.amount < 0))
+_whole = Entry.split_of.is_(None)
+
+Commission.amount = _of_commission(_sum_of(Entry.amount > 0, _whole))
+Commission.reversed = _of_commission(-_sum_of(Entry.amount < 0, _whole))
 # That of its least advanced open entries; `void` when nothing is left and nothing was sent.
 Commission.state = _of_commission(
     sa.case(

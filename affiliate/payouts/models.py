@@ -79,11 +79,13 @@ class Payout(Owned, Model):
     reason: Mapped[str | None]
     provider_reference: Mapped[str | None]
     paid_at: Mapped[datetime | None]
+    withdrawal_id: Mapped[int | None]  # what asked for it, and reserved its money
     version: Mapped[int] = mapped_column(default=1)
 
     __table_args__ = (
         of_merchant(),
         same_merchant("settlement_id", "settlements"),
+        same_merchant("withdrawal_id", "withdrawals"),
         sa.CheckConstraint("gross > 0 AND withheld >= 0 AND net = gross - withheld", name="sum"),
         sa.CheckConstraint("(state IN ('paid', 'returned')) = (paid_at IS NOT NULL)", name="paid"),
         sa.CheckConstraint(
@@ -107,8 +109,8 @@ class PayoutLine(Model):
     amount: Mapped[Minor]
     live: Mapped[bool] = mapped_column(default=True)  # false once failed, cancelled or returned
 
+    # No foreign key to the merchant: both others have one, and each more costs at every insert.
     __table_args__ = (
-        of_merchant(),
         same_merchant("payout_id", "payouts"),
         same_merchant("entry_id", "entries"),
         sa.Index(
@@ -133,3 +135,64 @@ class PayoutEvent(Owned, Model):
         same_merchant("payout_id", "payouts"),
         sa.Index("payout_events_payout_idx", "merchant_id", "payout_id", "id"),
     )
+
+
+class Asked(StrEnum):
+    """Where a withdrawal stands. A trigger moves it along with its payout."""
+
+    REQUESTED = "requested"
+    IN_SETTLEMENT = "in_settlement"
+    PAID = "paid"
+    REFUSED = "refused"
+
+
+class Withdrawal(Owned, Model):
+    """A payee asked for this much of what a merchant owes. Its money is reserved at once."""
+
+    __tablename__ = "withdrawals"
+
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    state: Mapped[str] = mapped_column(default=Asked.REQUESTED)
+    reason: Mapped[str | None]  # why it was refused
+    payout_id: Mapped[int | None]  # the last one that was made of it
+    requested_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    decided_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    note: Mapped[str | None]  # the payee's own
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint(
+            "state IN ('requested', 'in_settlement', 'paid', 'refused')", name="state"
+        ),
+        sa.Index(
+            "withdrawals_one_open_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            unique=True, postgresql_where=sa.text("state IN ('requested', 'in_settlement')"),
+        ),
+        sa.Index("withdrawals_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
+    )  # fmt: skip
+
+
+class WithdrawalLine(Model):
+    """An entry inside a withdrawal, and inside its payout once there is one."""
+
+    __tablename__ = "withdrawal_lines"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    withdrawal_id: Mapped[int] = mapped_column(primary_key=True)
+    entry_id: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[Minor]
+    live: Mapped[bool] = mapped_column(default=True)  # false once it is refused
+
+    __table_args__ = (
+        same_merchant("withdrawal_id", "withdrawals"),
+        same_merchant("entry_id", "entries"),
+        sa.Index(
+            "withdrawal_lines_one_live_idx", "merchant_id", "entry_id",
+            unique=True, postgresql_where=sa.text("live"),
+        ),
+    )  # fmt: skip

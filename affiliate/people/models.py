@@ -47,7 +47,10 @@ class User(Stamped, Model):
 
 
 class Grant(Stamped, Model):
-    """A role of a user, for one merchant, promoter or agency, or the whole instance."""
+    """A role of a user, for one merchant, promoter or agency, or the whole instance.
+
+    A delegated one stands in for another person's: [since, until), and within that one's limits.
+    """
 
     __tablename__ = "role_grants"
 
@@ -57,16 +60,25 @@ class Grant(Stamped, Model):
     merchant_id: Mapped[int | None] = mapped_column(sa.ForeignKey("merchants.id"))
     promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
     agency_id: Mapped[int | None] = mapped_column(sa.ForeignKey("agencies.id"))
+    delegated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    since: Mapped[datetime | None]
+    until: Mapped[datetime | None]
 
     __table_args__ = (
-        sa.UniqueConstraint(
-            "user_id",
-            "role",
-            "merchant_id",
-            "promoter_id",
-            "agency_id",
-            name="role_grants_once_key",
-            postgresql_nulls_not_distinct=True,
+        sa.Index(
+            "role_grants_once_idx",
+            "user_id", "role", "merchant_id", "promoter_id", "agency_id",
+            unique=True, postgresql_nulls_not_distinct=True,
+            postgresql_where=sa.text("delegated_by IS NULL"),
+        ),
+        sa.Index(
+            "role_grants_delegated_idx", "delegated_by",
+            postgresql_where=sa.text("delegated_by IS NOT NULL"),
+        ),
+        sa.CheckConstraint(
+            "num_nonnulls(delegated_by, since, until) IN (0, 3) AND since <= until"
+            " AND delegated_by <> user_id AND (delegated_by IS NULL OR role = 'finance_checker')",
+            name="delegated",
         ),
         sa.CheckConstraint(
             "(role LIKE 'merchant\\_%') <= (merchant_id IS NOT NULL)"
@@ -75,6 +87,25 @@ class Grant(Stamped, Model):
             " AND (role = 'agency') = (agency_id IS NOT NULL)",
             name="scope_fits_role",
         ),
+    )  # fmt: skip
+
+
+class ApprovalLimit(Stamped, Model):
+    """The most that somebody may approve at once in a currency. Who has any approves nothing in
+    other currencies; who has none approves every amount.
+    """
+
+    __tablename__ = "approval_limits"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.UniqueConstraint("user_id", "currency"),
+        sa.CheckConstraint("amount >= 0", name="amount"),
     )
 
 

@@ -28,6 +28,9 @@ class Settlement(Owned, Model):
     created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
     approved_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     approved_at: Mapped[datetime | None]
+    # Whose approval it was, when somebody stood in for them.
+    approved_for: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    exception_id: Mapped[int | None]  # what let its maker approve it
     # SHA-256 over what is approved: payouts, accounts, entries, amounts.
     hash: Mapped[str | None]
     payees_done: Mapped[int] = mapped_column(default=0)  # progress of the running job
@@ -47,7 +50,12 @@ class Settlement(Owned, Model):
     __table_args__ = (
         of_merchant(),
         # Four eyes: the database refuses what the program should never try.
-        sa.CheckConstraint("approved_by <> created_by", name="four_eyes"),
+        sa.CheckConstraint(
+            "created_by NOT IN (approved_by, coalesce(approved_for, approved_by))"
+            " OR exception_id IS NOT NULL",
+            name="four_eyes",
+        ),
+        same_merchant("exception_id", "approval_exceptions"),
         sa.CheckConstraint(
             "(state IN ('approved', 'executing', 'closed')) = (approved_by IS NOT NULL)",
             name="approved_by_somebody",
@@ -137,6 +145,86 @@ class Offset(Model):
     )  # fmt: skip
 
 
+class Flag(Owned, Model):
+    """What to look at twice before a payout is approved."""
+
+    __tablename__ = "settlement_flags"
+
+    settlement_id: Mapped[int]
+    payout_id: Mapped[int]
+    code: Mapped[str]  # far_above_usual, new_account, shared_account
+    detail: Mapped[Json]
+
+    __table_args__ = (
+        same_merchant("settlement_id", "settlements"),
+        same_merchant("payout_id", "payouts"),
+        sa.UniqueConstraint("merchant_id", "settlement_id", "payout_id", "code"),
+    )
+
+
+class ApprovalException(Owned, Model):
+    """A payer with one person only: who made a settlement may approve it, up to these amounts.
+
+    Recorded by an operator, with the reason; named on every settlement that made use of it.
+    """
+
+    __tablename__ = "approval_exceptions"
+
+    reason: Mapped[str]
+    limits: Mapped[Json]  # {currency: minor units}; other currencies need a second person
+    created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    until: Mapped[datetime]
+    ended_at: Mapped[datetime | None]  # before `until`, by an operator
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.Index(
+            "approval_exceptions_open_idx", "merchant_id",
+            unique=True, postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class WriteOff(Owned, Model):
+    """A payee's debt that is not expected back: asked for by one person, approved by another.
+
+    Should the payee earn again, the settlement that pays them recovers it first.
+    """
+
+    __tablename__ = "write_offs"
+
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    reason: Mapped[str]
+    state: Mapped[str] = mapped_column(default="requested")
+    created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    decided_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None]
+    recovered_in: Mapped[int | None]  # the settlement
+    note: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("recovered_in", "settlements"),
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint("state IN ('requested', 'approved', 'refused')", name="state"),
+        sa.CheckConstraint("(state = 'requested') = (decided_by IS NULL)", name="decided"),
+        sa.CheckConstraint("state <> 'approved' OR decided_by <> created_by", name="four_eyes"),
+        sa.Index(
+            "write_offs_asked_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            unique=True, postgresql_where=sa.text("state = 'requested'"),
+        ),
+        sa.Index(
+            "write_offs_standing_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            postgresql_where=sa.text("state = 'approved' AND recovered_in IS NULL"),
+        ),
+    )  # fmt: skip
+
+
 class PayIn(Owned, Model):
     """Money a merchant sent to cover what it owes."""
 
@@ -147,6 +235,8 @@ class PayIn(Owned, Model):
     reference: Mapped[str]
     created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
     returned_at: Mapped[datetime | None]
+    returned_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    return_reason: Mapped[str | None]
     note: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)
 
