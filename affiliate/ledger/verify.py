@@ -72,6 +72,8 @@ COUNTS = sa.text("""
            (SELECT count(*) FROM entries) AS entries,
            (SELECT count(*) FROM payouts) AS payouts,
            (SELECT count(*) FROM payout_lines) AS payout_lines,
+           (SELECT count(*) FROM withdrawals) AS withdrawals,
+           (SELECT count(*) FROM write_offs) AS write_offs,
            (SELECT count(*) FROM pay_ins) AS pay_ins,
            (SELECT count(*) FROM ledger_seals) AS seals
 """)
@@ -143,13 +145,13 @@ ENTRIES = """
                   WHEN state = 'pending' OR released_at IS NOT NULL THEN 'reverse'
                   ELSE 'reverse_available' END AS code,
              abs(amount) AS amount, currency, payee_kind, payee_id
-        FROM entries WHERE state <> 'estimated'
+        FROM entries WHERE state <> 'estimated' AND split_of IS NULL
       UNION ALL
       SELECT merchant_id, 'entry:' || id,
              CASE WHEN amount > 0 THEN 'release' ELSE 'unrelease' END,
              abs(amount), currency, payee_kind, payee_id
         FROM entries
-       WHERE payee_kind <> 'platform' AND state <> 'estimated'
+       WHERE payee_kind <> 'platform' AND state <> 'estimated' AND split_of IS NULL
          AND CASE WHEN amount > 0 THEN state <> 'pending' ELSE released_at IS NOT NULL END
     ), booked AS NOT MATERIALIZED (
       SELECT * FROM ledger_transfers
@@ -184,8 +186,9 @@ PAYOUTS = """
       SELECT merchant_id, 'payout:' || id AS cause, step.code, step.amount, step.needed,
              currency, payee_kind, payee_id
         FROM payouts CROSS JOIN LATERAL (VALUES
-          ('reserve', gross, true, state NOT IN ('draft', 'failed', 'cancelled')),
-          ('unreserve', gross, state IN ('failed', 'cancelled'), false),
+          ('reserve', gross, withdrawal_id IS NULL,
+            state NOT IN ('draft', 'failed', 'cancelled')),
+          ('unreserve', gross, withdrawal_id IS NULL AND state IN ('failed', 'cancelled'), false),
           ('pay', net, state IN ('paid', 'returned'), true),
           ('withhold', withheld, state IN ('paid', 'returned'), true),
           ('return', net, state = 'returned', true),
@@ -249,9 +252,12 @@ PAYOUT_LINES = """
         ON l.merchant_id = e.merchant_id AND l.entry_id = e.id AND l.live
       LEFT JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
       LEFT JOIN offsets o ON o.merchant_id = e.merchant_id AND o.entry_id = e.id AND o.live
+      LEFT JOIN withdrawal_lines w
+        ON w.merchant_id = e.merchant_id AND w.entry_id = e.id AND w.live
      -- The platform's fee is its own once it is earned: no payout owns it.
      WHERE e.payee_kind <> 'platform'
        AND CASE WHEN p.id IS NULL THEN e.state IN ('reserved', 'paid') AND o.entry_id IS NULL
+                                           AND (w.entry_id IS NULL OR e.state = 'paid')
            ELSE l.amount <> e.amount
              OR (p.currency, p.payee_kind, p.payee_id) <> (e.currency, e.payee_kind, e.payee_id)
              OR e.state <> CASE WHEN p.state = 'paid' THEN 'paid' ELSE 'reserved' END END
@@ -267,20 +273,27 @@ RESERVED = """
       SELECT merchant_id, payee_kind AS owner_kind, payee_id AS owner_id, currency,
              sum(gross) AS gross
         FROM payouts p
-       WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled')
+       WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled') AND withdrawal_id IS NULL
          AND (state <> 'draft' OR EXISTS (
            SELECT FROM ledger_transfers t WHERE t.merchant_id = p.merchant_id
               AND t.code = 'reserve' AND t.cause = 'payout:' || p.id))
        GROUP BY merchant_id, payee_kind, payee_id, currency
+      UNION ALL
+      SELECT merchant_id, payee_kind, payee_id, currency, sum(amount)
+        FROM withdrawals WHERE state IN ('requested', 'in_settlement')
+       GROUP BY merchant_id, payee_kind, payee_id, currency
+    ), all_open AS (
+      SELECT merchant_id, owner_kind, owner_id, currency, sum(gross) AS gross
+        FROM open GROUP BY merchant_id, owner_kind, owner_id, currency
     ), reserved AS (
       SELECT merchant_id, owner_kind, owner_id, currency, credits - debits AS balance
         FROM ledger_accounts WHERE kind = 'reserved'
     )
     SELECT format('%s %s with merchant %s in %s', owner_kind, owner_id, merchant_id, currency)
              AS row,
-           format('reserved %s, open payouts %s', coalesce(balance, 0), coalesce(gross, 0))
-             AS wrong
-      FROM reserved FULL JOIN open USING (merchant_id, owner_kind, owner_id, currency)
+           format('reserved %s, open payouts and withdrawals %s', coalesce(balance, 0),
+                  coalesce(gross, 0)) AS wrong
+      FROM reserved FULL JOIN all_open USING (merchant_id, owner_kind, owner_id, currency)
      WHERE coalesce(balance, 0) <> coalesce(gross, 0)
 """
 
@@ -322,6 +335,84 @@ BALANCES = """
       LEFT JOIN besides USING (merchant_id, owner_kind, owner_id, currency)
      WHERE coalesce(accounts.pending, 0) <> coalesce(sums.pending, 0)
         OR coalesce(accounts.free, 0) <> coalesce(sums.free, 0) + coalesce(amount, 0)
+"""
+
+WITHDRAWALS = """
+    WITH lines AS (
+      SELECT merchant_id, withdrawal_id, sum(amount) AS amount, bool_and(live) AS all_live,
+             bool_or(live) AS any_live
+        FROM withdrawal_lines GROUP BY merchant_id, withdrawal_id
+    ), expected AS (
+      SELECT w.merchant_id, 'withdrawal:' || w.id AS cause, step.code, w.amount, w.currency,
+             w.payee_kind, w.payee_id
+        FROM withdrawals w
+        LEFT JOIN payouts p ON p.merchant_id = w.merchant_id AND p.id = w.payout_id
+        CROSS JOIN LATERAL (VALUES
+          ('reserve', true),
+          ('unreserve', w.state = 'refused' AND coalesce(p.state <> 'returned', true))
+        ) AS step (code, fits)
+       WHERE step.fits
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id AND a.id = t.source_id
+       WHERE t.code IN ('reserve', 'unreserve') AND t.cause LIKE 'withdrawal:%'
+    )
+    SELECT format('withdrawal:%s of merchant %s', w.id, w.merchant_id) AS row,
+           CASE WHEN lines.amount IS DISTINCT FROM w.amount
+                THEN format('asks for %s, its entries are %s', w.amount, coalesce(lines.amount, 0))
+                ELSE format('is %s, but owns its entries %s', w.state,
+                  CASE WHEN any_live THEN 'still' ELSE 'no longer' END) END AS wrong
+      FROM withdrawals w
+      LEFT JOIN lines ON lines.merchant_id = w.merchant_id AND lines.withdrawal_id = w.id
+     WHERE lines.amount IS DISTINCT FROM w.amount
+        OR w.state = 'refused' AND lines.any_live OR w.state <> 'refused' AND NOT lines.all_live
+    UNION ALL
+    SELECT format('%s of merchant %s', cause, merchant_id),
+           format('%s of %s %s, booked %s %s', code, expected.amount, expected.currency,
+                  booked.amount, booked.currency)
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE (expected.amount, expected.currency, expected.payee_kind, expected.payee_id)
+           IS DISTINCT FROM
+           (booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
+"""
+
+# What a withdrawal left of an entry: out of it and into one of its own.
+SPLITS = """
+    SELECT format('entry:%s of merchant %s', e.id, e.merchant_id) AS row,
+           format('of %s was split into %s entries that sum up to %s', e.amount, count(*),
+                  sum(s.amount)) AS wrong
+      FROM entries s
+      JOIN entries e ON e.merchant_id = s.merchant_id AND e.id = s.split_of
+     WHERE s.split_of IS NOT NULL
+     GROUP BY e.merchant_id, e.id
+    HAVING sum(s.amount) <> 0 OR e.amount <= 0
+        OR NOT bool_and((s.payee_kind, s.payee_id, s.currency, s.commission_id)
+                        = (e.payee_kind, e.payee_id, e.currency, e.commission_id))
+"""
+
+WRITE_OFFS = """
+    WITH expected AS (
+      SELECT merchant_id, 'write_off:' || id AS cause, 'write_off' AS code, amount, currency,
+             payee_kind, payee_id
+        FROM write_offs WHERE state = 'approved'
+      UNION ALL
+      SELECT merchant_id, 'write_off:' || id, 'recover', amount, currency, payee_kind, payee_id
+        FROM write_offs WHERE recovered_at IS NOT NULL
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id
+         AND a.id = CASE WHEN t.code = 'recover' THEN t.source_id ELSE t.target_id END
+       WHERE t.code IN ('write_off', 'recover')
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           format('%s of %s %s, booked %s %s', code, expected.amount, expected.currency,
+                  booked.amount, booked.currency) AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE (expected.amount, expected.currency, expected.payee_kind, expected.payee_id)
+           IS DISTINCT FROM
+           (booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
 """
 
 PAY_INS = """
@@ -372,8 +463,11 @@ CHECKS = {
     "payouts": Check("payouts equal their transfers", PAYOUTS),
     "payout_sums": Check("payouts equal the sum of their entries", PAYOUT_SUMS),
     "payout_lines": Check("entries on their way out are in a payout that says so", PAYOUT_LINES),
-    "reserved": Check("what is reserved equals the open payouts", RESERVED),
+    "reserved": Check("what is reserved equals the open payouts and withdrawals", RESERVED),
     "balances": Check("balances of payees equal their entries", BALANCES),
+    "withdrawals": Check("withdrawals equal their transfers and entries", WITHDRAWALS),
+    "splits": Check("entries that were split sum up as before", SPLITS),
+    "write_offs": Check("write-offs equal their transfers", WRITE_OFFS),
     "pay_ins": Check("pay-ins equal their transfers", PAY_INS),
     "seals": Check("seals hold", SEALS),
 }

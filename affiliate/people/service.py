@@ -13,7 +13,15 @@ from redis.exceptions import RedisError
 
 from affiliate import clock, ids, security
 from affiliate.db import db
-from affiliate.errors import AffiliateError, Conflict, FieldError, Invalid, NotFound, invalid
+from affiliate.errors import (
+    AffiliateError,
+    Conflict,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    invalid,
+)
 from affiliate.i18n import _
 from affiliate.people import queries, rules, sessions
 from affiliate.people.models import (
@@ -36,6 +44,10 @@ LINK_LIVES = timedelta(days=7)
 FOR_PASSWORDS = frozenset({"password", "reset"})
 PASSWORD_LENGTH = range(10, 1025)
 TREE_LOCK = 7_238_001  # the same number stands in migration 0003
+
+
+class PeopleOnly(Forbidden):
+    code = "people_only"
 
 
 class EmailTaken(Conflict):
@@ -115,6 +127,14 @@ def disable_user(user: User) -> None:
 def enable_user(user: User) -> None:
     user.disabled_at = None
     db.session.flush()
+
+
+def person(user_id: int) -> User:
+    """Four eyes are people's eyes: a service user is nobody's."""
+    user = db.session.get_one(User, user_id)
+    if user.is_service or user.disabled_at is not None:
+        raise PeopleOnly(_("Only a person can decide this, not a service key."))
+    return user
 
 
 def _void_links(user_id: int) -> None:

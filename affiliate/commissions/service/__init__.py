@@ -18,6 +18,7 @@ from affiliate.commissions.service.simulating import (
     simulate,
     simulation,
 )
+from affiliate.commissions.service.splitting import split
 
 __all__ = [
     "ConfirmationNeeded",
@@ -37,6 +38,7 @@ __all__ = [
     "release",
     "simulate",
     "simulation",
+    "split",
     "void_order",
     "volumes_of",
 ]
