@@ -34,6 +34,8 @@ class Progress:
 
 def build(merchant_id: int, settlement_id: int, *, size: int = PAYEES) -> Iterator[Progress]:
     """Release what is due, then make payouts until the settlement is ready for review."""
+    with unit_of_work():
+        service.cancel_held(merchant_id)
     yield from _release(merchant_id, settlement_id)
     tries = 0
     while True:

@@ -1,5 +1,7 @@
 """A withdrawal takes an exact amount, and entries never change: the last one taken is split."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from affiliate import clock
@@ -28,6 +30,6 @@ def split(entry: Entry, stays: int) -> int:
         "created_at": clock.now(),
     }
     rows = [{**same, "amount": amount} for amount in (-stays, stays)]
-    statement = inserting(Entry, rows).returning(sa.column("id"), sa.column("amount"))
+    statement: Any = inserting(Entry, rows).returning(sa.column("id"), sa.column("amount"))
     made = {amount: row_id for row_id, amount in db.session.execute(statement)}
     return int(made[-stays])

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from affiliate import clock, jobs
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError
 from affiliate.i18n import _
@@ -35,6 +36,31 @@ def record_pay_in(
         wrong = FieldError("/reference", "reference_taken", str(message))
         raise ReferenceTaken(message, errors=(wrong,)) from error
     ledger.post([_posting(pay_in)])
+    jobs.ring(jobs.Job.RELEASE)  # what waits for this money
+    return pay_in
+
+
+def return_pay_in(pay_in: PayIn, *, by: int, reason: str) -> PayIn:
+    """The bank took it back: the merchant owes it again. The caller has it locked.
+
+    What it had covered stays released; nothing more is, until there is money again.
+    """
+    if pay_in.returned_at is not None:
+        return pay_in
+    pay_in.returned_at, pay_in.returned_by, pay_in.return_reason = clock.now(), by, reason
+    pay_in.version += 1
+    db.session.flush()
+    ledger.post(
+        [
+            ledger.Posting(
+                ledger.Code.RETURN_PAY_IN,
+                f"pay_in:{pay_in.id}",
+                ledger.receivable(pay_in.merchant_id, pay_in.currency),
+                ledger.clearing(pay_in.merchant_id, pay_in.currency),
+                pay_in.amount,
+            )
+        ]
+    )
     return pay_in
 
 
