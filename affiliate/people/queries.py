@@ -167,6 +167,10 @@ def merchant(merchant_id: int, *, lock: bool = False) -> Merchant:
     return _one(Merchant, merchant_id, lock=lock)
 
 
+def user(user_id: int) -> User:
+    return _one(User, user_id, lock=False)
+
+
 def promoter(promoter_id: int, *, lock: bool = False) -> Promoter:
     return _one(Promoter, promoter_id, lock=lock)
 

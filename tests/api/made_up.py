@@ -14,7 +14,8 @@ from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.money import Money
-from affiliate.people import queries
+from affiliate.payouts import service as payouts
+from affiliate.people import delegations, queries
 from affiliate.people.models import Role
 from affiliate.programs import queries as programs
 from affiliate.programs import service as programs_service
@@ -23,7 +24,7 @@ from affiliate.risk import service as risk
 from affiliate.settlement import service as settlement
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
-from tests.factories.people import a_key, a_merchant, a_user, an_agency
+from tests.factories.people import a_key, a_merchant, a_promoter, a_user, an_agency
 from tests.factories.programs import a_program
 from tests.factories.settlement import (
     a_settlement,
@@ -85,11 +86,36 @@ class House:
         settlement.record_pay_in(
             self.merchant.id, Money(100, "BRL"), reference=domain, by=self.maker.id
         )
+        settlement.record_exception(
+            self.merchant.id, reason="One person", limits={"BRL": 1}, by=self.maker.id,
+            until=clock.now() + timedelta(9),
+        )  # fmt: skip
+        delegations.set_limit(self.checker.id, "BRL", 10**12)
+        delegations.delegate(
+            self.checker.id, a_user(Role.FINANCE_AUDITOR).id, since=clock.now(),
+            until=clock.now() + timedelta(9),
+        )  # fmt: skip
+        debtor = a_promoter()
+        an_entry(self.merchant, debtor, -70)
+        payouts.request_write_off(
+            self.merchant.id, ("promoter", debtor.id), "BRL", amount=70, reason="Gone",
+            by=self.maker.id,
+        )  # fmt: skip
+        self._withdrawal()
         db.session.add(
             Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",
                   topic="order.updated", received_at=clock.now(), state="quarantined",
                   error={"code": "missing", "pointer": "/data/id", "message": "Missing"})
         )  # fmt: skip
+
+    def _withdrawal(self) -> None:
+        """One that is refused, so that the entries are there for others."""
+        an_entry(self.merchant, self.promoter, 90)
+        self.merchant.payout_mode = "on_request"
+        payee = ("promoter", self.promoter.id)
+        asked = payouts.withdraw(self.merchant.id, payee, "BRL", by=self.maker.id)
+        payouts.refuse(self.merchant.id, asked.id, by=self.maker.id, reason="no")
+        self.merchant.payout_mode = "automatic"
 
 
 class Dice:

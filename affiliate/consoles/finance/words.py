@@ -85,6 +85,22 @@ LEFT: Mapping[str, tuple[Any, Any]] = MappingProxyType(
         "on_hold": (_("On hold"), _("It is paid once somebody lifts the hold.")),
     }
 )
+# Why a withdrawal was refused by itself; people give reasons of their own.
+REFUSED: Mapping[str, Any] = MappingProxyType(
+    {
+        "on_hold": _("Some of the money is on hold"),
+        "refunded": _("Too much was refunded since"),
+        "taken_back": _("Taken back by who asked"),
+    }
+)
+# What to look at twice before a payout is approved.
+FLAGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "far_above_usual": _("Ten times the usual or more"),
+        "new_account": _("First payout to this account"),
+        "shared_account": _("Others use this account too"),
+    }
+)
 PROVES: Mapping[str, Any] = MappingProxyType(
     {
         "totals": _("Every balance is the sum of its transfers"),
@@ -94,8 +110,11 @@ PROVES: Mapping[str, Any] = MappingProxyType(
         "payouts": _("Every payout is booked as it was paid"),
         "payout_sums": _("Every payout is the sum of what it pays"),
         "payout_lines": _("Nothing is in two payouts"),
-        "reserved": _("What is set aside equals the open payouts"),
+        "reserved": _("What is set aside equals the open payouts and withdrawals"),
         "balances": _("Every payee's balance equals what they earned"),
+        "withdrawals": _("Every withdrawal is booked as it was asked for"),
+        "splits": _("What was split sums up as before"),
+        "write_offs": _("Every write-off is booked"),
         "pay_ins": _("Every pay-in is booked"),
         "seals": _("No sealed transfer was changed"),
     }
@@ -107,6 +126,8 @@ COUNTED: Mapping[str, Any] = MappingProxyType(
         "entries": _("Entries"),
         "payouts": _("Payouts"),
         "payout_lines": _("Lines of payouts"),
+        "withdrawals": _("Withdrawals"),
+        "write_offs": _("Write-offs"),
         "pay_ins": _("Pay-ins"),
         "seals": _("Seals"),
     }
