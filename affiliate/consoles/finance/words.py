@@ -98,6 +98,8 @@ PROVES: Mapping[str, Any] = MappingProxyType(
         "balances": _("Every payee's balance equals what they earned"),
         "pay_ins": _("Every pay-in is booked"),
         "seals": _("No sealed transfer was changed"),
+        "closes": _("Closed months stand as they were closed"),
+        "audit": _("What was decided stands as it was written"),
     }
 )
 COUNTED: Mapping[str, Any] = MappingProxyType(
@@ -109,6 +111,8 @@ COUNTED: Mapping[str, Any] = MappingProxyType(
         "payout_lines": _("Lines of payouts"),
         "pay_ins": _("Pay-ins"),
         "seals": _("Seals"),
+        "book_closes": _("Closed months"),
+        "decisions": _("Decisions"),
     }
 )
 Payee = tuple[str, int]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from affiliate import clock, money, security
+from affiliate import audit, clock, money, security
 from affiliate.db import db
 from affiliate.errors import invalid
 from affiliate.i18n import _
@@ -47,6 +47,10 @@ def add_account(
     db.session.add(account)
     db.session.flush()
     _look_for_others(account)
+    audit.record(
+        "payout_account.added", subject=f"acc:{account.id}", payee=f"{payee_kind}:{payee_id}",
+        currency=currency, rail=rail, account=account.masked,
+    )  # fmt: skip
     return account
 
 

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from affiliate import audit
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError
 from affiliate.i18n import _
@@ -35,6 +36,10 @@ def record_pay_in(
         wrong = FieldError("/reference", "reference_taken", str(message))
         raise ReferenceTaken(message, errors=(wrong,)) from error
     ledger.post([_posting(pay_in)])
+    audit.record(
+        "pay_in.recorded", subject=f"pin:{pay_in.id}", by=by, merchant_id=merchant_id,
+        amount=money.minor, currency=money.currency, reference=reference,
+    )  # fmt: skip
     return pay_in
 
 
