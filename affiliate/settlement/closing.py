@@ -1,7 +1,7 @@
 """Closing a month: its books are proven first, and take no more transfers afterwards."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date
 
 import sqlalchemy as sa
 
@@ -38,7 +38,7 @@ def close(merchant_id: int, month: date, *, by: int) -> BookClose:
     known = _closed(merchant_id, month)
     if known is not None:
         return known
-    until = grades.begins(grades.shifted(month, 1), merchant.timezone)
+    until = grades.begins(grades.shifted(month, 1), merchant.timezone).astimezone(UTC)
     if until > clock.now():
         raise _refused(NotOver, "month_not_over", _("This month is not over yet."))
     if month != (next_month(merchant_id) or month):
