@@ -123,14 +123,19 @@ WRITE = sa.text("""
 def chosen(
     scope: Collection[int] | None,
     *,
+    of_instance: bool,
     merchant_id: int | None = None,
     user_id: int | None = None,
     action: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> sa.Select[Decision]:
-    """Decisions about these merchants, or all there are; `action` may be its noun alone."""
+    """Decisions about these merchants, or all; `of_instance`: also those about none of them. An
+    action may be its noun alone.
+    """
     found = sa.select(Decision)
+    if not of_instance:
+        found = found.where(Decision.merchant_id.is_not(None))
     if scope is not None:
         found = found.where(Decision.merchant_id.in_(scope))
     if merchant_id is not None:

@@ -195,7 +195,9 @@ def test_tampering_with_a_closed_month_shows(clock, merchant, maker, earned, tam
     assert any(wrong in each.wrong for each in found), found
 
 
-@pytest.mark.parametrize("statement", ["UPDATE book_closes SET month = month", "DELETE FROM book_closes"])  # fmt: skip
+@pytest.mark.parametrize(
+    "statement", ["UPDATE book_closes SET month = month", "DELETE FROM book_closes"]
+)
 def test_a_month_stays_closed(clock, merchant, maker, earned, statement):
     clock.stand("2026-11-05T12:00:00Z")
     closed(merchant, OCTOBER, maker)
