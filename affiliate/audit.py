@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
 from affiliate import clock, ids
 from affiliate.db import Json, Model, before_commit, db
+from affiliate.errors import NotFound
 
 
 class Decision(Model):
@@ -43,6 +44,7 @@ class Decision(Model):
     __table_args__ = (
         sa.Index("audit_log_merchant_idx", "merchant_id", "id"),
         sa.Index("audit_log_user_idx", "user_id", "id"),
+        sa.Index("audit_log_subject_idx", "subject", "id"),
     )
 
 
@@ -125,7 +127,8 @@ def chosen(
     *,
     of_instance: bool,
     merchant_id: int | None = None,
-    user_id: int | None = None,
+    user_ids: Collection[int] | None = None,
+    subject: str | None = None,
     action: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -140,8 +143,10 @@ def chosen(
         found = found.where(Decision.merchant_id.in_(scope))
     if merchant_id is not None:
         found = found.where(Decision.merchant_id == merchant_id)
-    if user_id is not None:
-        found = found.where(Decision.user_id == user_id)
+    if user_ids is not None:
+        found = found.where(Decision.user_id.in_(user_ids))
+    if subject is not None:
+        found = found.where(Decision.subject == subject)
     if action:
         noun = f"{action}." if "." not in action else action
         found = found.where(Decision.action.startswith(noun, autoescape=True))
@@ -150,6 +155,15 @@ def chosen(
     if until is not None:
         found = found.where(Decision.happened_at < until)
     return found
+
+
+def subject_of(public_id: str) -> str | None:
+    """As a subject is written, for a public id of ours."""
+    prefix = public_id.partition("_")[0]
+    try:
+        return f"{prefix}:{ids.decode(prefix, public_id)[-1]}" if prefix in ids.PREFIXES else None
+    except NotFound:
+        return None
 
 
 def subject_id(row: Decision) -> str:

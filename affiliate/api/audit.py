@@ -50,7 +50,7 @@ def decisions(caller: Caller, query: DecisionQuery) -> Page[DecisionShown]:
         caller.scope(Right.READ_AUDIT),
         of_instance=caller.may(Right.ADMINISTER),
         merchant_id=query.merchant,
-        user_id=query.user,
+        user_ids=None if query.user is None else [query.user],
         action=query.action,
         since=query.since,
         until=query.until,

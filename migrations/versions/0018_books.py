@@ -25,6 +25,7 @@ def upgrade() -> None:
     )
     op.create_index("audit_log_merchant_idx", "audit_log", ["merchant_id", "id"])
     op.create_index("audit_log_user_idx", "audit_log", ["user_id", "id"])
+    op.create_index("audit_log_subject_idx", "audit_log", ["subject", "id"])
     op.create_table(
         "book_closes",
         sa.Column("merchant_id", sa.BigInteger, nullable=False),

@@ -16,7 +16,7 @@ from affiliate.catalog.models import Product, Shop
 from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
-from affiliate.ledger.models import Account
+from affiliate.ledger.models import Account, BookClose
 from affiliate.links.models import Link
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
@@ -51,6 +51,7 @@ ROWS: dict[str, tuple[str, Any]] = {
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
+    "close_id": ("bkc", BookClose),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {

@@ -16,6 +16,8 @@ bp.before_request(guard(Role.FINANCE_MAKER, Role.FINANCE_CHECKER, Role.FINANCE_A
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.finance import (  # noqa: E402
+    audit_log,
+    closes,
     deciding,
     ledger,
     orders,
@@ -23,6 +25,7 @@ from affiliate.consoles.finance import (  # noqa: E402
     pay_ins,
     payouts,
     settlements,
+    statements,
     words,
 )
 
@@ -39,4 +42,7 @@ def _on_every_page() -> dict[str, Any]:
     }
 
 
-__all__ = ["bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements"]
+__all__ = [
+    "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
+    "settlements", "statements",
+]  # fmt: skip
