@@ -166,12 +166,12 @@ def subject_of(public_id: str) -> str | None:
         return None
 
 
-def subject_id(row: Decision) -> str:
-    """The public id of what was decided about, or the subject as it is."""
-    prefix, _colon, number = row.subject.partition(":")
+def public(subject: str, merchant_id: int | None) -> str:
+    """Its public id, or the text as it is."""
+    prefix, _colon, number = subject.partition(":")
     keys = ids.PREFIXES.get(prefix)
     if keys == 1:
         return ids.encode(prefix, int(number))
-    if keys == 2 and row.merchant_id is not None:
-        return ids.encode(prefix, row.merchant_id, int(number))
-    return row.subject
+    if keys == 2 and merchant_id is not None:
+        return ids.encode(prefix, merchant_id, int(number))
+    return subject

@@ -63,7 +63,7 @@ def show(row: Decision) -> DecisionShown:
         id=row.id,
         happened_at=row.happened_at,
         action=row.action,
-        subject=audit.subject_id(row),
+        subject=audit.public(row.subject, row.merchant_id),
         merchant=row.merchant_id,
         user=row.user_id,
         key=row.key_id,

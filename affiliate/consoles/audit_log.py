@@ -15,6 +15,7 @@ from affiliate.consoles import lists
 from affiliate.consoles.session import current_caller
 from affiliate.db import db
 from affiliate.i18n import _, _p
+from affiliate.money import decimal_text
 from affiliate.people import queries as people
 from affiliate.people.models import User
 from affiliate.people.rules import Right
@@ -86,7 +87,9 @@ def show(layout: str, file: str) -> ResponseReturnValue:
         "audit_log.html",
         layout=layout,
         file=file,
-        rows=[(each, audit.subject_id(each), _detail(each)) for each in found],
+        rows=[
+            (each, audit.public(each.subject, each.merchant_id), _detail(each)) for each in found
+        ],
         words=WORDS,
         about=ABOUT,
         merchants=people.merchants({each.merchant_id for each in found if each.merchant_id}),
@@ -114,7 +117,7 @@ def _rows(chosen: sa.Select[Any]) -> Any:
         for each in some:
             merchant = merchants.get(each.merchant_id or 0)
             yield (
-                each.id, each.happened_at.isoformat(), each.action, audit.subject_id(each),
+                each.id, each.happened_at.isoformat(), each.action, _subject(each),
                 merchant and merchant.name, names.get(each.user_id or 0), each.key_id,
                 _detail(each), each.hash.hex(),
             )  # fmt: skip
@@ -161,14 +164,30 @@ def _names(user_ids: set[int]) -> dict[int, str]:
     return {id_: name for id_, name in rows}  # noqa: C416
 
 
+def _subject(row: Decision) -> str:
+    return audit.public(row.subject, row.merchant_id)
+
+
 def _detail(row: Decision) -> str:
-    """`net: 5000 · currency: BRL`, as it was written down: for people who look closely."""
-    return " · ".join(f"{name}: {_text(value)}" for name, value in row.detail.items() if value)
+    """`net: 50.00 BRL · reference: TED 7`: as it was written down, amounts with their point."""
+    said = dict(row.detail)
+    currency = said.get("currency")
+    for name in ("net", "amount"):
+        if currency and name in said:
+            said[name] = f"{decimal_text(said[name], currency)} {currency}"
+    if {"net", "amount"} & said.keys():
+        del said["currency"]
+    if "totals" in said:
+        said["totals"] = ", ".join(
+            f"{decimal_text(each['net'], currency)} {currency} ({each['payouts']})"
+            for currency, each in sorted(said["totals"].items())
+        )
+    return " · ".join(f"{name}: {_text(value)}" for name, value in said.items() if value)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_text(each)}" for name, each in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " → ".join(map(_text, value))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
-    return "–" if value is None else str(value)
+    return "–" if value is None else audit.public(str(value), None)

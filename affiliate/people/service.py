@@ -155,9 +155,13 @@ def grant(
     db.session.add(new)
     db.session.flush()
     if role is not Role.PROMOTER:  # power over nothing but one's own
-        given = {name: each for name, each in place.items() if each and name != "merchant_id"}
+        agency = None if agency_id is None else f"agn:{agency_id}"
         audit.record(
-            "role.granted", subject=f"usr:{user.id}", merchant_id=merchant_id, role=role, **given
+            "role.granted",
+            subject=f"usr:{user.id}",
+            merchant_id=merchant_id,
+            role=role,
+            agency=agency,
         )
     return new
 
@@ -323,7 +327,7 @@ def create_key(
         subject=f"key:{key.id}",
         merchant_id=merchant_id,
         role=role,
-        user=user.id,
+        user=f"usr:{user.id}",
         name=name,
     )
     return key, f"aff_live_{ids.encode('key', key.id).removeprefix('key_')}_{secret}"
@@ -449,7 +453,11 @@ def move_sponsor(promoter: Promoter, sponsor_id: int | None) -> None:
         message = _("This sponsor stands below the promoter.")
         wrong = FieldError("/sponsor", "sponsor_cycle", message)
         raise SponsorCycle(message, errors=(wrong,)) from error
-    audit.record("promoter.moved", subject=f"prm:{promoter.id}", sponsor=[before, sponsor_id])
+    audit.record(
+        "promoter.moved",
+        subject=f"prm:{promoter.id}",
+        sponsor=[each and f"prm:{each}" for each in (before, sponsor_id)],
+    )
 
 
 def suspend(promoter: Promoter) -> None:

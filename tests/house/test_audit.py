@@ -81,7 +81,7 @@ def test_a_row_says_who_acted_and_by_which_key(client):
     assert answer.status_code == 201
     made = rows()[-1]
     assert (made.action, made.user_id, made.key_id) == ("merchant.made", operator.id, key.id)
-    assert audit.subject_id(made) == answer.json["id"]
+    assert audit.public(made.subject, made.merchant_id) == answer.json["id"]
 
 
 def test_terms_of_money_are_written_with_before_and_after():

@@ -14,6 +14,7 @@ from affiliate.payouts.models import PayoutAccount
 from affiliate.risk import service as risk
 
 SEALED = "payout_accounts.fields"
+PREFIX = {"promoter": "prm", "agency": "agn"}
 
 
 def add_account(
@@ -48,8 +49,8 @@ def add_account(
     db.session.flush()
     _look_for_others(account)
     audit.record(
-        "payout_account.added", subject=f"acc:{account.id}", payee=f"{payee_kind}:{payee_id}",
-        currency=currency, rail=rail, account=account.masked,
+        "payout_account.added", subject=f"acc:{account.id}", rail=rail, currency=currency,
+        payee=f"{PREFIX[payee_kind]}:{payee_id}", account=account.masked,
     )  # fmt: skip
     return account
 
