@@ -87,6 +87,7 @@ def show(layout: str, file: str) -> ResponseReturnValue:
         "audit_log.html",
         layout=layout,
         file=file,
+        asked=_asked(),
         rows=[
             (each, audit.public(each.subject, each.merchant_id), _detail(each)) for each in found
         ],
@@ -103,9 +104,12 @@ def download() -> Response:
     chosen = _chosen().order_by(Decision.id)
     scope = current_caller().scope(Right.READ_AUDIT)
     one = next(iter(scope)) if scope is not None and len(scope) == 1 else None
-    asked = {name: request.args[name] for name in FILTERS if request.args.get(name)}
-    audit.record("audit.exported", subject="audit", merchant_id=one, asked=asked)
+    audit.record("audit.exported", subject="audit", merchant_id=one, asked=_asked())
     return exports.table("decisions", HEAD, lambda: _rows(chosen))
+
+
+def _asked() -> dict[str, str]:
+    return {name: request.args[name] for name in FILTERS if request.args.get(name)}
 
 
 def _rows(chosen: sa.Select[Any]) -> Any:

@@ -206,6 +206,7 @@ def test_what_was_decided_is_searched(client, maker, merchant):
     assert shown("from=2026-11-20&to=2026-11-20") == ["TED 1", "TED 2"]
     assert shown("from=2026-11-21") == []
     assert shown("to=2026-11-19") == []
+    assert shown("endpoint=x&_external=1") == ["TED 1", "TED 2"]
 
 
 def test_formulas_in_what_was_decided_do_no_harm(client, maker, merchant):
