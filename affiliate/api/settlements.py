@@ -9,7 +9,7 @@ from flask import Response
 from pydantic import BeforeValidator, Field, RootModel, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (
@@ -303,6 +303,7 @@ def download(caller: Caller, settlement_id: SettlementId, file_id: FileId) -> Re
     """The file itself: UTF-8, comma-separated, one payout a line."""
     require_any(caller, HANDLERS, settlement_id[0])
     found = queries.file(settlement_id, file_id)
+    audit.record("file.downloaded", subject=f"fil:{found.id}", merchant_id=found.merchant_id)
     response = Response(service.open_file(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     response.headers["Cache-Control"] = "no-store"

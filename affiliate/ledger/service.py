@@ -1,6 +1,6 @@
 """The only code that writes to the ledger: `post` moves money, `seal` makes tampering show."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, LiteralString
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from affiliate import clock
 from affiliate.db import db, numbers
 from affiliate.errors import Conflict
-from affiliate.ledger import seals
+from affiliate.ledger import closes, seals
 from affiliate.ledger.models import Code, Kind
 from affiliate.ledger.rules import (
     SHAPES,
@@ -54,13 +54,20 @@ def post(postings: Sequence[Posting]) -> int:
     """
     if not postings:
         return 0
+    return _again(lambda: _book(postings))
+
+
+def _again(book: Callable[[], int]) -> int:
+    """Once more where the database says that something came between."""
     try:
-        return _book(postings)
+        return book()
     except IntegrityError as error:
-        if _refusal(error) != seals.BEHIND:
+        refusal = _refusal(error)
+        if refusal not in (seals.BEHIND, closes.CLOSED):
             raise
-    seal()  # first transfer after a restore on another server
-    return _book(postings)
+    if refusal == seals.BEHIND:
+        seal()  # first transfer after a restore on another server
+    return book()  # where a month was closed meanwhile, in the one after
 
 
 def _book(postings: Sequence[Posting]) -> int:
@@ -97,13 +104,7 @@ def post_from(rows: LiteralString, given: Mapping[str, Any]) -> int:
     of the transfers may be booked already; all accounts are open. Returns how many there were.
     """
     statement = sa.text(_BOOK_FROM.format(rows))
-    try:
-        return _book_from(statement, given)
-    except IntegrityError as error:
-        if _refusal(error) != seals.BEHIND:
-            raise
-    seal()
-    return _book_from(statement, given)
+    return _again(lambda: _book_from(statement, given))
 
 
 def _book_from(statement: sa.TextClause, given: Mapping[str, Any]) -> int:
@@ -199,18 +200,22 @@ OPEN = sa.text("""
         ON CONFLICT DO NOTHING
 """)
 
+# What comes late, and what a clock that went back calls earlier, is booked in the open month.
 BOOK = sa.text("""
     INSERT INTO ledger_transfers (merchant_id, code, cause, source_id, target_id, amount, currency,
                                   xact, created_at)
     SELECT rows.*,
            pg_current_xact_id()::text::bigint
              + coalesce((SELECT shift FROM ledger_seals ORDER BY to_xact DESC LIMIT 1), 0),
-           CAST(:now AS timestamptz)
+           greatest(CAST(:now AS timestamptz), closed.until)
       FROM unnest(
         CAST(:merchant_ids AS bigint[]), CAST(:codes AS text[]), CAST(:causes AS text[]),
         CAST(:source_ids AS bigint[]), CAST(:target_ids AS bigint[]), CAST(:amounts AS bigint[]),
         CAST(:currencies AS char(3)[])
       ) AS rows (merchant_id, code, cause, source_id, target_id, amount, currency)
+      LEFT JOIN (SELECT merchant_id, max(until) AS until FROM book_closes
+                  WHERE merchant_id = ANY(CAST(:merchant_ids AS bigint[])) GROUP BY merchant_id
+                ) AS closed USING (merchant_id)
      ORDER BY merchant_id, code, cause -- so that two askers of the same never deadlock
         ON CONFLICT (merchant_id, code, cause) DO NOTHING
 """)
@@ -239,7 +244,9 @@ _BOOK_FROM = f"""
              rows.currency,
              pg_current_xact_id()::text::bigint
                + coalesce((SELECT shift FROM ledger_seals ORDER BY to_xact DESC LIMIT 1), 0),
-             CAST(:now AS timestamptz)
+             greatest(CAST(:now AS timestamptz),
+                      (SELECT max(until) FROM book_closes b
+                        WHERE b.merchant_id = rows.merchant_id))
         FROM rows
         JOIN ways USING (code)
         JOIN ledger_accounts source

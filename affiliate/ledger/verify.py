@@ -4,6 +4,7 @@ Each check is one statement that returns the rows at fault, as (row, what is wro
 tables and not of models: the ledger imports no feature that stands above it.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,13 +51,37 @@ def count() -> dict[str, int]:
     return dict(db.session.execute(COUNTS).one()._asdict())
 
 
-def check(name: str) -> list[Breach]:
+def of_merchant(merchant_id: int) -> list[Breach]:
+    """What is wrong with the books of one merchant, or with the seals over everybody's."""
+    return [breach for name in CHECKS if name != "audit" for breach in check(name, merchant_id)]
+
+
+def check(name: str, merchant_id: int | None = None) -> list[Breach]:
     db.session.execute(ROOM)
-    found = sa.text(CHECKS[name].sql).columns(sa.column("row"), sa.column("wrong")).cte("found")
+    sql = CHECKS[name].sql if merchant_id is None else _narrowed(CHECKS[name].sql, merchant_id)
+    found = sa.text(sql).columns(sa.column("row"), sa.column("wrong")).cte("found")
     # Planned to read everything, not to find a first few rows soon.
     found = found.prefix_with("MATERIALIZED")
     rows = db.session.execute(sa.select(found).limit(MOST))
     return [Breach(name, row, wrong) for row, wrong in rows]
+
+
+def _narrowed(sql: str, merchant_id: int) -> str:
+    """The same check where every table holds this merchant's rows alone: a name in WITH stands
+    before the table of that name. By transaction number, as seals are, there is no merchant.
+    """
+    if "ledger_seals" in sql:
+        return sql
+    tables = [
+        name
+        for name, table in db.metadata.tables.items()
+        if "merchant_id" in table.c and re.search(rf"\b{name}\b", sql)
+    ]
+    parts = ", ".join(
+        f"{name} AS NOT MATERIALIZED (SELECT * FROM {name} WHERE merchant_id = {merchant_id:d})"  # noqa: S608
+        for name in tables
+    )
+    return f"WITH {parts} SELECT * FROM ({sql}) AS narrowed"  # noqa: S608
 
 
 # For tens of millions of rows: more memory than a web request may use, and every core.
@@ -75,7 +100,9 @@ COUNTS = sa.text("""
            (SELECT count(*) FROM withdrawals) AS withdrawals,
            (SELECT count(*) FROM write_offs) AS write_offs,
            (SELECT count(*) FROM pay_ins) AS pay_ins,
-           (SELECT count(*) FROM ledger_seals) AS seals
+           (SELECT count(*) FROM ledger_seals) AS seals,
+           (SELECT count(*) FROM book_closes) AS book_closes,
+           (SELECT count(*) FROM audit_log) AS decisions
 """)
 
 # Ten million transfers are some hundred thousand pairs of accounts: read once, then compared.
@@ -448,6 +475,63 @@ SEALS = """
         OR s.hash <> ledger_hash(before.hash, s.from_xact, s.to_xact, s.shift, s.created_at, leaves)
 """
 
+# Each transfer is put into the month that closed over it, all in one pass; what a month's end says
+# is the sum of all months until then.
+CLOSES = """
+    WITH ends AS MATERIALIZED (
+      SELECT merchant_id, array_agg(until ORDER BY until) AS untils
+        FROM book_closes GROUP BY merchant_id
+    ), flows AS MATERIALIZED (
+      SELECT t.merchant_id, width_bucket(t.created_at, ends.untils) + 1 AS place,
+             t.source_id, t.target_id, sum(t.amount) AS amount
+        FROM ledger_transfers t JOIN ends USING (merchant_id) GROUP BY 1, 2, 3, 4
+    ), moved AS (
+      SELECT merchant_id, flows.place, a.kind, a.currency,
+             sum(debit) AS debit, sum(credit) AS credit
+        FROM flows
+        CROSS JOIN LATERAL (VALUES (source_id, amount, 0), (target_id, 0, amount))
+          AS side (id, debit, credit)
+        JOIN ledger_accounts a USING (merchant_id, id)
+       GROUP BY merchant_id, flows.place, a.kind, a.currency
+    ), closes AS (
+      SELECT *, row_number() OVER chain AS place, lag(hash) OVER chain AS previous,
+             lag(month) OVER chain AS month_before
+        FROM book_closes WINDOW chain AS (PARTITION BY merchant_id ORDER BY until)
+    ), stood AS (
+      SELECT id, merchant_id, (
+               SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'currency', currency,
+                        'debits', debits, 'credits', credits) ORDER BY currency, kind), '[]')
+                 FROM (SELECT kind, currency, sum(debit) AS debits, sum(credit) AS credits
+                         FROM moved
+                        WHERE moved.merchant_id = closes.merchant_id AND moved.place <= closes.place
+                        GROUP BY kind, currency) sums
+             ) AS balances
+        FROM closes
+    )
+    SELECT format('month %s of merchant %s', to_char(month, 'YYYY-MM'), merchant_id) AS row,
+           CASE WHEN month_before <> month - interval '1 month'
+                THEN 'the month before it is not there'
+                WHEN hash <> book_close_hash(previous, merchant_id, month, timezone, until,
+                                             closed_by, created_at, closes.balances)
+                THEN 'what was closed was changed'
+                ELSE format('closed with %s, its transfers say %s', closes.balances, stood.balances)
+           END AS wrong
+      FROM closes JOIN stood USING (merchant_id, id)
+     WHERE month_before <> month - interval '1 month' OR closes.balances <> stood.balances
+        OR hash <> book_close_hash(previous, merchant_id, month, timezone, until, closed_by,
+                                   created_at, closes.balances)
+"""
+
+AUDIT = """
+    SELECT format('decision %s', id) AS row,
+           CASE WHEN id <> place THEN 'one before it is missing'
+                ELSE 'it was changed, or the one before it' END AS wrong
+      FROM (SELECT *, row_number() OVER chain AS place, lag(hash) OVER chain AS previous
+              FROM audit_log WINDOW chain AS (ORDER BY id)) decisions
+     WHERE id <> place OR hash <> audit_hash(previous, id, happened_at, action, subject,
+                                             merchant_id, user_id, key_id, detail)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -470,4 +554,6 @@ CHECKS = {
     "write_offs": Check("write-offs equal their transfers", WRITE_OFFS),
     "pay_ins": Check("pay-ins equal their transfers", PAY_INS),
     "seals": Check("seals hold", SEALS),
+    "closes": Check("closed months stand as they were closed", CLOSES),
+    "audit": Check("what was decided stands as it was written", AUDIT),
 }

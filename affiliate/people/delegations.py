@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.db import db
 from affiliate.errors import Forbidden, NotFound, invalid
 from affiliate.i18n import _
@@ -42,6 +42,10 @@ def delegate(
     )
     db.session.add(given)
     db.session.flush()
+    audit.record(
+        "approval.delegated", subject=f"usr:{taker.id}", by=by, merchant_id=merchant_id,
+        since=since.isoformat(), until=until.isoformat(),
+    )  # fmt: skip
     return given
 
 
@@ -64,6 +68,8 @@ def end(given: Grant) -> Grant:
     assert given.since is not None
     given.until = max(given.since, min(given.until, clock.now()))
     db.session.flush()
+    subject = f"usr:{given.user_id}"
+    audit.record("delegation.ended", subject=subject, merchant_id=given.merchant_id)
     return given
 
 
@@ -121,6 +127,7 @@ def set_limit(user_id: int, currency: str, amount: int) -> ApprovalLimit:
         found.amount = amount
         found.version += 1
     db.session.flush()
+    audit.record("limit.set", subject=f"usr:{user_id}", amount=amount, currency=currency)
     return found
 
 
@@ -136,6 +143,7 @@ def limit(limit_id: int, *, lock: bool = False) -> ApprovalLimit:
 def drop_limit(found: ApprovalLimit) -> None:
     db.session.delete(found)
     db.session.flush()
+    audit.record("limit.dropped", subject=f"usr:{found.user_id}", currency=found.currency)
 
 
 def limits(user_ids: Sequence[int]) -> Sequence[ApprovalLimit]:

@@ -17,16 +17,19 @@ from affiliate.money import Money
 from affiliate.payouts import service as payouts
 from affiliate.people import delegations, queries
 from affiliate.people.models import Role
+from affiliate.programs import grades
 from affiliate.programs import queries as programs
 from affiliate.programs import service as programs_service
 from affiliate.programs.service import Stated, Target
 from affiliate.risk import service as risk
+from affiliate.settlement import closing
 from affiliate.settlement import service as settlement
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
 from tests.factories.people import a_key, a_merchant, a_promoter, a_user, an_agency
 from tests.factories.programs import a_program
 from tests.factories.settlement import (
+    a_commission,
     a_settlement,
     an_account,
     an_entry,
@@ -61,6 +64,12 @@ class House:
         with unit_of_work():
             an_entry(self.merchant, self.promoter, 3000)
         a_settlement(self.merchant, self.maker)
+        with unit_of_work():
+            sold = a_commission(self.merchant, self.agency, via=self.promoter)
+            an_entry(self.merchant, self.agency, 200, commission=sold)
+            zone = self.merchant.timezone
+            last_month = grades.shifted(grades.month_of(clock.now(), zone), -1)
+            closing.close(self.merchant.id, last_month, by=self.maker.id)
 
     def _found(self, domain: str) -> None:
         self.merchant = a_merchant()

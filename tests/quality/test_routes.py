@@ -91,6 +91,8 @@ SENT = {
         "merchant": "merchant_id", "platform": "standard", "domain": "another.example.com",
         "currency": "BRL", "country": "BR",
     },
+    "POST /api/v1/merchants/<merchant_id>/book-closes": {"month": "2020-01"},
+    "POST /finance/closes/": {"merchant": "merchant_id", "month": "2020-01"},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},

@@ -16,7 +16,7 @@ from affiliate.catalog.models import Product, Shop
 from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
-from affiliate.ledger.models import Account
+from affiliate.ledger.models import Account, BookClose
 from affiliate.links.models import Link
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
@@ -62,6 +62,7 @@ ROWS: dict[str, tuple[str, Any]] = {
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
     "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
     "exception_id": ("exc", ApprovalException),
+    "close_id": ("bkc", BookClose),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {

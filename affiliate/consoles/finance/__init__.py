@@ -18,6 +18,8 @@ bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.finance import (  # noqa: E402
     access,
+    audit_log,
+    closes,
     deciding,
     ledger,
     orders,
@@ -26,6 +28,7 @@ from affiliate.consoles.finance import (  # noqa: E402
     payouts,
     settlements,
     standing_in,
+    statements,
     withdrawals,
     words,
     write_offs,
@@ -46,6 +49,6 @@ def _on_every_page() -> dict[str, Any]:
 
 
 __all__ = [
-    "bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements",
-    "standing_in", "withdrawals", "write_offs",
+    "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
+    "settlements", "standing_in", "statements", "withdrawals", "write_offs",
 ]  # fmt: skip

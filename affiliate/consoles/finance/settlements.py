@@ -19,7 +19,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from affiliate import clock, ids
+from affiliate import audit, clock, ids
 from affiliate.consoles import lists
 from affiliate.consoles.finance import access, bp, words
 from affiliate.consoles.session import current_person, current_place, current_scope
@@ -153,6 +153,7 @@ def file(settlement_id: str, file_id: str) -> ResponseReturnValue:
     row = find(settlement_id)
     access.require(access.HANDLERS, row.merchant_id)
     found = queries.file((row.merchant_id, row.id), access.key_of("fil", file_id))
+    audit.record("file.downloaded", subject=f"fil:{found.id}", merchant_id=found.merchant_id)
     response = Response(service.open_file(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     return response

@@ -7,48 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from affiliate.consoles import book_words
 from affiliate.db import db
-from affiliate.i18n import _, _p
-from affiliate.ledger.models import Code, Kind
+from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.people.models import Agency, Promoter, User
 
-KINDS: Mapping[str, Any] = MappingProxyType(
-    {
-        Kind.RECEIVABLE: _p("account", "Owed by the merchant"),
-        Kind.PENDING: _p("account", "Pending"),
-        Kind.AVAILABLE: _p("account", "Available"),
-        Kind.RESERVED: _p("account", "In payout"),
-        Kind.FEES: _p("account", "Platform fees"),
-        Kind.TAX: _p("account", "Tax withheld"),
-        Kind.CLEARING: _p("account", "Paid out, not covered"),
-        Kind.RAIL_COSTS: _p("account", "Transfer costs"),
-        Kind.BAD_DEBT: _p("account", "Written off"),
-    }
-)
-CODES: Mapping[str, Any] = MappingProxyType(
-    {
-        Code.ACCRUE: _p("transfer", "Earned"),
-        Code.REVERSE: _p("transfer", "Taken back"),
-        Code.RELEASE: _p("transfer", "Released"),
-        Code.UNRELEASE: _p("transfer", "Release taken back"),
-        Code.REVERSE_AVAILABLE: _p("transfer", "Taken back after release"),
-        Code.PLATFORM_FEE: _p("transfer", "Platform fee"),
-        Code.REVERSE_FEE: _p("transfer", "Platform fee taken back"),
-        Code.RESERVE: _p("transfer", "Put into a payout"),
-        Code.UNRESERVE: _p("transfer", "Taken out of a payout"),
-        Code.PAY: _p("transfer", "Paid out"),
-        Code.WITHHOLD: _p("transfer", "Tax withheld"),
-        Code.RAIL_COST: _p("transfer", "Transfer cost"),
-        Code.RETURN: _p("transfer", "Payout came back"),
-        Code.RETURN_TAX: _p("transfer", "Withheld tax came back"),
-        Code.PAY_IN: _p("transfer", "Paid in"),
-        Code.RETURN_PAY_IN: _p("transfer", "Pay-in sent back"),
-        Code.REMIT: _p("transfer", "Tax remitted"),
-        Code.WRITE_OFF: _p("transfer", "Written off"),
-        Code.RECOVER: _p("transfer", "Recovered"),
-    }
-)
+KINDS, CODES = book_words.KINDS, book_words.CODES
 OWNERS: Mapping[str, Any] = MappingProxyType(
     {
         "merchant": _("Merchants"),
@@ -117,6 +82,8 @@ PROVES: Mapping[str, Any] = MappingProxyType(
         "write_offs": _("Every write-off is booked"),
         "pay_ins": _("Every pay-in is booked"),
         "seals": _("No sealed transfer was changed"),
+        "closes": _("Closed months stand as they were closed"),
+        "audit": _("What was decided stands as it was written"),
     }
 )
 COUNTED: Mapping[str, Any] = MappingProxyType(
@@ -130,6 +97,8 @@ COUNTED: Mapping[str, Any] = MappingProxyType(
         "write_offs": _("Write-offs"),
         "pay_ins": _("Pay-ins"),
         "seals": _("Seals"),
+        "book_closes": _("Closed months"),
+        "decisions": _("Decisions"),
     }
 )
 Payee = tuple[str, int]

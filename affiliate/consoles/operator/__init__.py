@@ -16,10 +16,11 @@ bp.context_processor(lambda: {"public_id": ids.encode, "role_words": ROLE_WORDS}
 from affiliate.consoles.operator import (  # noqa: E402
     agencies,
     approvals,
+    audit_log,
     health,
     keys,
     merchants,
     users,
 )
 
-__all__ = ["agencies", "approvals", "bp", "health", "keys", "merchants", "users"]
+__all__ = ["agencies", "approvals", "audit_log", "bp", "health", "keys", "merchants", "users"]

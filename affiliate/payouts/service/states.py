@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import among, db
@@ -20,6 +20,9 @@ from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.payouts import rules
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
+
+# What somebody says about a payout, or a rule: the rest follows from its settlement.
+DECIDED = {State.PAID, State.FAILED, State.RETURNED, State.CANCELLED}
 
 
 class PayoutNotThere(NotFound):
@@ -163,6 +166,11 @@ def _move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> 
         )
     )
     db.session.flush()
+    if to in DECIDED:
+        audit.record(
+            f"payout.{to}", subject=f"pay:{payout.id}", by=by, merchant_id=payout.merchant_id,
+            **(detail | {"net": payout.net, "currency": payout.currency}),
+        )  # fmt: skip
 
 
 def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None) -> None:

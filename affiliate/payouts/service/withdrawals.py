@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from affiliate import events
+from affiliate import audit, events
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Entry
 from affiliate.commissions.models import State as EntryState
@@ -81,6 +81,10 @@ def withdraw(
         promoter_id=payee[1] if payee[0] == "promoter" else None,
         payload={"withdrawal": asked.id, "amount": asked.amount, "currency": currency},
     )
+    audit.record(
+        "withdrawal.asked", subject=f"wdr:{asked.id}", by=by, merchant_id=merchant_id,
+        amount=asked.amount, currency=currency,
+    )  # fmt: skip
     return asked
 
 
@@ -181,6 +185,11 @@ def refuse(merchant_id: int, withdrawal_id: int, *, by: int | None, reason: str)
     asked.version += 1
     db.session.flush()
     ledger.post([_unreserve(asked)])
+    if by is not None:
+        audit.record(
+            "withdrawal.refused", subject=f"wdr:{asked.id}", by=by, merchant_id=merchant_id,
+            amount=asked.amount, currency=asked.currency, reason=reason,
+        )  # fmt: skip
     return asked
 
 

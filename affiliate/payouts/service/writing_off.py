@@ -12,7 +12,7 @@ from typing import LiteralString
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden, NotFound, invalid
 from affiliate.i18n import _
@@ -69,6 +69,7 @@ def request_write_off(
     except IntegrityError as error:
         message = _("Somebody has already asked to write off what this payee owes.")
         raise AlreadyDecided(message) from error
+    _record(asked, by)
     return asked
 
 
@@ -163,6 +164,15 @@ def _decide(asked: WriteOff, state: str, by: int) -> None:
     asked.state, asked.decided_by, asked.decided_at = state, by, clock.now()
     asked.version += 1
     db.session.flush()
+    _record(asked, by)
+
+
+def _record(asked: WriteOff, by: int) -> None:
+    audit.record(
+        f"write_off.{asked.state}", subject=f"wof:{asked.id}", by=by,
+        merchant_id=asked.merchant_id, amount=asked.amount, currency=asked.currency,
+        reason=asked.reason,
+    )  # fmt: skip
 
 
 def _available(asked: WriteOff) -> ledger.AccountKey:

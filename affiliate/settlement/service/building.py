@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from flask import current_app
 
-from affiliate import clock, jobs
+from affiliate import audit, clock, jobs
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
@@ -60,6 +60,10 @@ def create(
     )
     db.session.add(settlement)
     db.session.flush()
+    audit.record(
+        "settlement.made", subject=f"stl:{settlement.id}", by=by, merchant_id=merchant_id,
+        through=through.isoformat(), currencies=settlement.currencies,
+    )  # fmt: skip
     if in_background:
         jobs.ring(jobs.Job.BUILD_SETTLEMENT, merchant_id, settlement.id)
     return settlement

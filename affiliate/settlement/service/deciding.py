@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from affiliate import clock, security
+from affiliate import audit, clock, security
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden
@@ -58,6 +58,7 @@ def approve(merchant_id: int, settlement_id: int, *, by: int, seen: str, otp: st
         merchant_id, settlement_id, PayoutState.AWAITING_APPROVAL, PayoutState.APPROVED, by=user.id
     )
     move_offsets(settlement, EntryState.PAID)
+    _note("settlement.approved", settlement, user.id)
     return settlement
 
 
@@ -130,7 +131,15 @@ def discard(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
         .where(Offset.merchant_id == merchant_id, Offset.settlement_id == settlement_id)
         .values(live=False)
     )
+    _note("settlement.discarded", settlement, by)
     return settlement
+
+
+def _note(action: str, settlement: Settlement, by: int) -> None:
+    audit.record(
+        action, subject=f"stl:{settlement.id}", by=by, merchant_id=settlement.merchant_id,
+        hash=settlement.hash, totals=settlement.totals,
+    )  # fmt: skip
 
 
 def cancel_held(merchant_id: int) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.db import db
 from affiliate.errors import Conflict, NotFound, invalid
 from affiliate.i18n import _
@@ -34,6 +34,10 @@ def record_exception(
     except IntegrityError as error:
         message = _("This merchant has an exception already: end it before recording another.")
         raise OneAlready(message) from error
+    audit.record(
+        "exception.recorded", subject=f"exc:{found.id}", by=by, merchant_id=merchant_id,
+        reason=reason, limits=limits, until=until.isoformat(),
+    )  # fmt: skip
     return found
 
 
@@ -43,6 +47,8 @@ def end_exception(found: ApprovalException) -> ApprovalException:
         found.ended_at = clock.now()
         found.version += 1
         db.session.flush()
+        subject = f"exc:{found.id}"
+        audit.record("exception.ended", subject=subject, merchant_id=found.merchant_id)
     return found
 
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from affiliate import clock, jobs
+from affiliate import audit, clock, jobs
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError
 from affiliate.i18n import _
@@ -36,6 +36,10 @@ def record_pay_in(
         wrong = FieldError("/reference", "reference_taken", str(message))
         raise ReferenceTaken(message, errors=(wrong,)) from error
     ledger.post([_posting(pay_in)])
+    audit.record(
+        "pay_in.recorded", subject=f"pin:{pay_in.id}", by=by, merchant_id=merchant_id,
+        amount=money.minor, currency=money.currency, reference=reference,
+    )  # fmt: skip
     jobs.ring(jobs.Job.RELEASE)  # what waits for this money
     return pay_in
 
@@ -61,6 +65,10 @@ def return_pay_in(pay_in: PayIn, *, by: int, reason: str) -> PayIn:
             )
         ]
     )
+    audit.record(
+        "pay_in.returned", subject=f"pin:{pay_in.id}", by=by, merchant_id=pay_in.merchant_id,
+        amount=pay_in.amount, currency=pay_in.currency, reason=reason,
+    )  # fmt: skip
     return pay_in
 
 
