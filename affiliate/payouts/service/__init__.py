@@ -1,9 +1,14 @@
 """What happens to payout accounts and payouts; settlement calls most of it."""
 
 from affiliate.payouts.service.accounts import add_account, label_account, open_fields
+from affiliate.payouts.service.calls import begin as begin_calls
 from affiliate.payouts.service.drafts import Chunk, Payee, Run, count_payees, draft, reserve
+from affiliate.payouts.service.proofs import confirm_outcome, drop_outcome, state_outcome
 from affiliate.payouts.service.states import (
+    NeedsTwo,
+    Outcome,
     PayoutNotThere,
+    ProviderSays,
     WrongState,
     cancel,
     cancel_all,
@@ -14,7 +19,8 @@ from affiliate.payouts.service.states import (
 )
 
 __all__ = [
-    "Chunk", "Payee", "PayoutNotThere", "Run", "WrongState", "add_account", "cancel",
-    "cancel_all", "count_payees", "draft", "label_account", "mark_failed", "mark_paid",
-    "mark_returned", "move_all", "open_fields", "reserve",
+    "Chunk", "NeedsTwo", "Outcome", "Payee", "PayoutNotThere", "ProviderSays", "Run", "WrongState",
+    "add_account", "begin_calls", "cancel", "cancel_all", "confirm_outcome", "count_payees",
+    "draft", "drop_outcome", "label_account", "mark_failed", "mark_paid", "mark_returned",
+    "move_all", "open_fields", "reserve", "state_outcome",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.ledger import service as ledger
-from affiliate.payouts.rails import RAILS
+from affiliate.payouts import rails
 
 Payee = tuple[str, str, int]  # currency, kind, id: the order in which a run walks through them
 NOBODY: Payee = ("", "", 0)
@@ -96,7 +96,7 @@ def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
         "currencies": list(run.currencies),
         "minimum": run.minimum,
         "on_request": run.on_request,
-        "rails": list(RAILS),
+        "rails": rails.offered(),
         **dict(zip(("after_currency", "after_kind", "after_id"), after, strict=True)),
         **dict(zip(("last_currency", "last_kind", "last_id"), last, strict=True)),
         "now": clock.now(),

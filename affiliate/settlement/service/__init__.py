@@ -11,7 +11,9 @@ from affiliate.settlement.service.deciding import (
 from affiliate.settlement.service.executing import (
     close,
     execute,
+    hand_out,
     open_file,
+    still_at_work,
     submit,
     write_files,
 )
@@ -20,6 +22,6 @@ from affiliate.settlement.service.states import locked
 
 __all__ = [
     "approve", "build_chunk", "cancel_held", "cancel_payout", "change_note", "change_pay_in_note",
-    "close", "create", "discard", "execute", "locked", "open_file", "record_pay_in", "submit",
-    "write_files",
+    "close", "create", "discard", "execute", "hand_out", "locked", "open_file", "record_pay_in",
+    "still_at_work", "submit", "write_files",
 ]  # fmt: skip
