@@ -267,6 +267,7 @@ def _end(payout: Payout, answer: Answer) -> Outcome | None:
             return Outcome(end, reason or "failed")
         if state == State.SUBMITTING:
             states.move(payout, State.ACCEPTED, None, {})
+            db.session.flush()  # the database follows every step
         return Outcome(end, reason, reference=payout.provider_reference)
     if state == State.PAID and end == State.RETURNED:
         return Outcome(end, reason)
@@ -279,6 +280,7 @@ def _go_on(payout: Payout, answer: Answer) -> None:
     """Accepted, or waiting for the payee."""
     if payout.state in {State.SUBMITTING, State.UNKNOWN}:
         states.move(payout, State.ACCEPTED, None, _detail(answer))
+        db.session.flush()
     if answer.said == Said.ACTION_REQUIRED and payout.state == State.ACCEPTED:
         until = {"until": answer.until.isoformat()} if answer.until else {}
         states.move(payout, State.ACTION_REQUIRED, None, until)
