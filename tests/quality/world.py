@@ -195,6 +195,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "code": first(Link, promoter_id=promoter_id).code,
         "invitation": joining.invite_code(promoter_id),
         "filename": "dist/manifest.json",
+        "rail": "sandbox",
     }
 
 
