@@ -22,6 +22,7 @@ from affiliate.consoles.finance import (  # noqa: E402
     overview,
     pay_ins,
     payouts,
+    rails,
     settlements,
     words,
 )
@@ -39,4 +40,6 @@ def _on_every_page() -> dict[str, Any]:
     }
 
 
-__all__ = ["bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements"]
+__all__ = [
+    "bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "rails", "settlements",
+]  # fmt: skip
