@@ -191,12 +191,8 @@ def _next_step(row: Payout) -> Any:
     """What happens next by itself, or what somebody has to do."""
     is_called, is_by_hand = rails.is_called(row.rail), rails.is_by_hand(row.rail)
     steps = {
-        State.SUBMITTING: _(
-            "It is being sent; where the provider does not answer, again and again."
-        ),
-        State.ACTION_REQUIRED: _(
-            "The payee has to confirm it. If nobody does, the money comes back."
-        ),
+        State.SUBMITTING: _("It is being sent, again and again if its provider is away."),
+        State.ACTION_REQUIRED: _("The payee has to confirm it, or the money comes back."),
         State.UNKNOWN: _("The provider is asked. If it cannot tell, two people with a proof can."),
     }
     if row.state == State.ACCEPTED and is_called:
