@@ -33,7 +33,7 @@ from workers.run import Worker
 VICTIMS = ("worker", "postgres", "valkey")
 # Where, and how often somebody comes past there while one settlement is built and executed.
 POINTS = {
-    "building statement": 40,
+    "building statement": 30,
     "building commit": 3,
     "executing statement": 60,
     "executing commit": 6,

@@ -51,6 +51,7 @@ def test_nothing_is_sent_twice_and_nothing_forgotten_whoever_is_killed(
     with Place(tmp_path, seed) as place, place.app.app_context():
         people = place.move_in()
         said = [f"{each}: {place.settle(people, *each)}" for each in deaths(chance, kills)]
+        assert any(each.endswith("killed") for each in said), said
         place.wait_for_the_provider()
         place.house_rests()
         compare(place.sandbox, f"seed {seed}: {'; '.join(said)}")
