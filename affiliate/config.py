@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     terms_url: HttpUrl | None = Field(
         None, description="Your terms for promoters; shown where they accept them."
     )
+    sandbox_url: HttpUrl | None = Field(
+        None,
+        description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "
+        "Only with it the rail `sandbox`, which pays nobody, is offered: for trials and tests.",
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

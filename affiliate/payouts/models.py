@@ -234,3 +234,87 @@ class WriteOff(Owned, Model):
             postgresql_where=sa.text("state = 'approved' AND recovered_at IS NULL"),
         ),
     )  # fmt: skip
+
+
+class PayoutCall(Model):
+    """How a provider is called about a payout: what comes next, when, and what it said last.
+
+    `next` is put to `ask` before anything is sent, so whoever finds it after a kill asks first.
+    """
+
+    __tablename__ = "payout_calls"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    payout_id: Mapped[int] = mapped_column(primary_key=True)
+    settlement_id: Mapped[int]
+    rail: Mapped[str]
+    next: Mapped[str] = mapped_column(default="send")  # send, ask
+    # None: its provider has nothing more to say. While somebody calls, it lies a little ahead.
+    call_at: Mapped[datetime | None]
+    first_sent_at: Mapped[datetime | None]
+    sends: Mapped[int] = mapped_column(default=0)
+    pauses: Mapped[int] = mapped_column(default=0)  # that have passed since something was new
+    said: Mapped[str | None]
+    detail: Mapped[str | None]  # in the provider's words
+    said_at: Mapped[datetime | None]
+    until: Mapped[datetime | None]  # when a required action lapses
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("next IN ('send', 'ask')", name="next"),
+        sa.Index(
+            "payout_calls_due_idx", "call_at", postgresql_where=sa.text("call_at IS NOT NULL")
+        ),
+        sa.Index("payout_calls_settlement_idx", "merchant_id", "settlement_id", "call_at"),
+    )
+
+
+class PayoutAttempt(Owned, Model):
+    """A sending, written down before it begins. Without an answer it was cut short."""
+
+    __tablename__ = "payout_attempts"
+
+    payout_id: Mapped[int]
+    said: Mapped[str | None]
+    detail: Mapped[str | None]
+    answered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("(said IS NULL) = (answered_at IS NULL)", name="answered"),
+        sa.Index("payout_attempts_payout_idx", "merchant_id", "payout_id", "id"),
+    )
+
+
+class PayoutProof(Owned, Model):
+    """What became of a payout of which nobody knows: said by one person, confirmed by another."""
+
+    __tablename__ = "payout_proofs"
+
+    payout_id: Mapped[int]
+    outcome: Mapped[str]  # paid, failed
+    proof: Mapped[str]
+    reference: Mapped[str | None]  # the bank's
+    paid_at: Mapped[datetime | None]
+    stated_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    confirmed_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    confirmed_at: Mapped[datetime | None]
+    dropped_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    dropped_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("outcome IN ('paid', 'failed')", name="outcome"),
+        sa.CheckConstraint("confirmed_by <> stated_by", name="four_eyes"),
+        sa.CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
+        sa.CheckConstraint("(dropped_by IS NULL) = (dropped_at IS NULL)", name="dropped"),
+        sa.CheckConstraint("confirmed_at IS NULL OR dropped_at IS NULL", name="one_end"),
+        sa.CheckConstraint("outcome = 'failed' OR reference IS NOT NULL", name="reference"),
+        sa.Index(
+            "payout_proofs_one_idx", "merchant_id", "payout_id",
+            unique=True, postgresql_where=sa.text("dropped_at IS NULL"),
+        ),
+    )  # fmt: skip

@@ -167,7 +167,7 @@ def test_what_is_not_paid_carries_over_with_its_reason(app, maker):
 
 def test_an_account_of_a_rail_that_is_gone_carries_over(merchant, promoter, maker, monkeypatch):
     an_entry(merchant, promoter, 1000)
-    monkeypatch.setattr("affiliate.payouts.service.drafts.RAILS", {"pix": None})
+    monkeypatch.setattr("affiliate.payouts.rails.offered", lambda: ["pix"])
 
     settlement = a_settlement(merchant, maker)
 

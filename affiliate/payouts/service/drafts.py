@@ -15,7 +15,7 @@ from affiliate.errors import Conflict
 from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.models import Kind
-from affiliate.payouts.rails import RAILS
+from affiliate.payouts import rails
 
 Payee = tuple[str, str, int]  # currency, kind, id: the order in which a run walks through them
 NOBODY: Payee = ("", "", 0)
@@ -86,7 +86,7 @@ def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
         "currencies": list(run.currencies),
         "minimum": run.minimum,
         "on_request": run.on_request,
-        "rails": list(RAILS),
+        "rails": rails.offered(),
         **dict(zip(("after_currency", "after_kind", "after_id"), after, strict=True)),
         **dict(zip(("last_currency", "last_kind", "last_id"), last, strict=True)),
         "now": clock.now(),
