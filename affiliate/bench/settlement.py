@@ -126,7 +126,7 @@ class Filling:
                 db.session.execute(sa.text(_copying(model)), given)
                 sequence = sa.func.pg_get_serial_sequence(table(model).name, "id")
                 db.session.execute(sa.select(sa.func.setval(sequence, _next_id(model) - 1)))
-            for statement in (ACCOUNTS_OF_PAYEES, PENDING, ACCRUED, RECEIVABLE):
+            for statement in (ACCOUNTS_OF_PAYEES, ANALYZE, PENDING, ANALYZE, ACCRUED, RECEIVABLE):
                 db.session.execute(sa.text(statement), side.given())
         return side
 
@@ -192,7 +192,15 @@ def pay_out_plainly(side: Side, maker: int) -> None:
         settlement = _settlement(side, maker).id
     given = side.given(settlement=settlement, kind="reserved")
     with plainly():
-        for statement in (AVAILABLE, PAYOUTS, LINES, RESERVE, RESERVED, MOVE_RESERVED):
+        for statement in (
+            AVAILABLE,
+            PAYOUTS,
+            ANALYZE_PAYOUTS,
+            LINES,
+            RESERVE,
+            RESERVED,
+            MOVE_RESERVED,
+        ):
             db.session.execute(sa.text(statement), given)
 
 
@@ -286,6 +294,10 @@ PATTERN = sa.text("""
       FROM entries e JOIN commissions c ON c.merchant_id = e.merchant_id AND c.id = e.commission_id
      WHERE e.merchant_id = :merchant AND c.role = 'direct'
 """)
+
+# For good plans: what was just written is not in the statistics yet.
+ANALYZE = "ANALYZE entries, promoters, payout_accounts, ledger_accounts"
+ANALYZE_PAYOUTS = "ANALYZE payouts"
 
 ACCOUNTS_OF_PAYEES = """
     INSERT INTO payout_accounts (payee_kind, payee_id, rail, country, currency, fields, masked,

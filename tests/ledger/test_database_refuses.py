@@ -192,8 +192,17 @@ def test_a_payees_money_goes_to_nobody_else(books):
 def test_a_transfer_is_of_one_merchant(books):
     others = Books().earned(5)
 
-    with pytest.raises(IntegrityError, match="target_fkey"):
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
         insert_transfer(account("pending", books.merchant), account("available", others.merchant))
+
+
+@pytest.mark.parametrize("there", ["pending", "available"])
+def test_a_transfer_is_between_accounts_that_are_there(books, there):
+    nowhere, found = 10**9, account(there, books.merchant)
+    sides = (found, nowhere) if there == "pending" else (nowhere, found)
+
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
+        insert_transfer(*sides)
 
 
 def test_a_transfer_is_of_one_currency(books):
@@ -205,7 +214,7 @@ def test_a_transfer_is_of_one_currency(books):
         merchant=books.merchant,
     )
 
-    with pytest.raises(IntegrityError, match="target_fkey"):
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
         insert_transfer(account("pending", books.merchant), dollars)
 
 
