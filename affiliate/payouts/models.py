@@ -82,8 +82,8 @@ class Payout(Owned, Model):
     withdrawal_id: Mapped[int | None]  # what asked for it, and reserved its money
     version: Mapped[int] = mapped_column(default=1)
 
+    # The merchant is that of its settlement, and needs no foreign key of its own.
     __table_args__ = (
-        of_merchant(),
         same_merchant("settlement_id", "settlements"),
         same_merchant("withdrawal_id", "withdrawals"),
         sa.CheckConstraint("gross > 0 AND withheld >= 0 AND net = gross - withheld", name="sum"),
@@ -120,7 +120,7 @@ class PayoutLine(Model):
 
 
 class PayoutEvent(Owned, Model):
-    """The timeline of a payout: every state it took, when, by whom and why."""
+    """The timeline of a payout: every state it took after `draft`, when, by whom and why."""
 
     __tablename__ = "payout_events"
 
@@ -130,7 +130,6 @@ class PayoutEvent(Owned, Model):
     detail: Mapped[Json] = mapped_column(default=dict)
 
     __table_args__ = (
-        of_merchant(),
         same_merchant("payout_id", "payouts"),
         sa.Index("payout_events_payout_idx", "merchant_id", "payout_id", "id"),
     )

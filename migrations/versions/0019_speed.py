@@ -1,4 +1,4 @@
-"""Two rules of foreign keys, kept by the triggers that look at the same rows anyway.
+"""Rules of foreign keys, kept by the triggers that look at the same rows anyway.
 
 A foreign key asks for each row on its own, and locks the row it finds; that was a third of
 settling. Accounts and payouts are never taken out and keep their keys (`ledger_accounts_stay`,
@@ -16,6 +16,7 @@ depends_on = None
 
 SIDES = ("source", "target")
 OWNERS = {"entry_id": "entries", "payout_id": "payouts"}
+OF_MERCHANT = ("payouts", "payout_events")  # which have it by their settlement and their payout
 
 
 def upgrade() -> None:
@@ -28,6 +29,8 @@ def upgrade() -> None:
         op.drop_constraint(
             op.f(f"payout_lines_merchant_id_{column}_fkey"), "payout_lines", type_="foreignkey"
         )
+    for table in OF_MERCHANT:
+        op.drop_constraint(op.f(f"{table}_merchant_id_fkey"), table, type_="foreignkey")
 
 
 def downgrade() -> None:
@@ -36,6 +39,10 @@ def downgrade() -> None:
         DROP TRIGGER entries_not_emptied ON entries;
         DROP TRIGGER entries_keep_keys ON entries
     """)
+    for table in OF_MERCHANT:
+        op.create_foreign_key(
+            op.f(f"{table}_merchant_id_fkey"), table, "merchants", ["merchant_id"], ["id"]
+        )
     op.create_unique_constraint(
         op.f("ledger_accounts_merchant_id_id_currency_key"),
         "ledger_accounts",

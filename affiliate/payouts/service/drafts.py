@@ -185,19 +185,14 @@ JUDGE = sa.text(f"""
 
 # The reference is random, so that a database restored from a backup never sends an old one again.
 MAKE_PAYOUTS = sa.text("""
-    WITH made AS (
-        INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
-                             account_id, rail, gross, withheld, net, state, reference,
-                             withdrawal_id, version, created_at)
-        SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
-               gross, 0, gross, 'draft',
-               'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
-               withdrawal_id, 1, :now
-        FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
-        RETURNING id
-    )
-    INSERT INTO payout_events (merchant_id, payout_id, state, detail, created_at)
-    SELECT :merchant, id, 'draft', '{}', :now FROM made
+    INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
+                         account_id, rail, gross, withheld, net, state, reference,
+                         withdrawal_id, version, created_at)
+    SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
+           gross, 0, gross, 'draft',
+           'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
+           withdrawal_id, 1, :now
+    FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
 """)
 
 LINES_OF_WITHDRAWALS = sa.text("""
