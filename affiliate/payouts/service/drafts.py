@@ -180,6 +180,7 @@ JUDGE = sa.text(f"""
             {ASKED} {UP_TO_LAST}) AS asked USING (currency, payee_kind, payee_id)
       LEFT JOIN (SELECT * FROM payout_accounts WHERE replaced_at IS NULL) AS account
                 USING (currency, payee_kind, payee_id)
+      ORDER BY currency, payee_kind, payee_id -- and so are the numbers of the payouts
     ) AS judged
 """)  # noqa: S608
 
