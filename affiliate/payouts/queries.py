@@ -73,12 +73,26 @@ def lines(
     ).all()
 
 
-def timeline(payout: Payout) -> Sequence[PayoutEvent]:
-    return db.session.scalars(
+def timeline(payout: Payout) -> list[PayoutEvent]:
+    """Every state it took, the draft it began as included."""
+    began = PayoutEvent(
+        merchant_id=payout.merchant_id,
+        payout_id=payout.id,
+        state=State.DRAFT,
+        user_id=None,
+        detail={},
+        created_at=payout.created_at,
+    )
+    later = db.session.scalars(
         sa.select(PayoutEvent)
-        .where(PayoutEvent.merchant_id == payout.merchant_id, PayoutEvent.payout_id == payout.id)
+        .where(
+            PayoutEvent.merchant_id == payout.merchant_id,
+            PayoutEvent.payout_id == payout.id,
+            PayoutEvent.state != State.DRAFT,
+        )
         .order_by(PayoutEvent.id)
-    ).all()
+    )
+    return [began, *later]
 
 
 def call(payout: Payout) -> PayoutCall | None:

@@ -463,6 +463,31 @@ def test_nothing_is_slipped_into_a_finished_settlement(merchant, promoter, maker
     )
 
 
+def test_a_line_is_of_a_payout_and_an_entry_that_are_there(merchant, promoter, maker):
+    an_entry(merchant, promoter, 1000)
+    a_settlement(merchant, maker)
+    other = begun(merchant, maker)
+    db.session.execute(sa.text(copied(other.id)))
+    draft = db.session.scalar(sa.select(Payout).filter_by(settlement_id=other.id))
+    extra = an_entry(merchant, promoter, 500)
+
+    for payout_id, entry_id in ((draft.id, extra.id + 10**6), (draft.id + 10**6, extra.id)):
+        assert "draft of its own payee" in refused(
+            "INSERT INTO payout_lines VALUES (:m, :p, :e, 500, true)",
+            m=merchant.id, p=payout_id, e=entry_id,
+        )  # fmt: skip
+    db.session.rollback()
+
+
+def test_what_was_earned_stays_where_payouts_find_it(merchant, promoter, maker):
+    an_entry(merchant, promoter, 1000)
+    a_settlement(merchant, maker)
+
+    assert "what was earned is kept" in refused("DELETE FROM entries")
+    assert "kept" in refused("TRUNCATE entries CASCADE")
+    assert "keeps its key" in refused("UPDATE entries SET id = id + 1000000")
+
+
 def test_a_payout_goes_to_an_account_of_its_own_payee(merchant, promoter, maker):
     an_entry(merchant, promoter, 1000)
     a_settlement(merchant, maker)
