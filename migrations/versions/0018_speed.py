@@ -9,8 +9,8 @@ together.
 
 from alembic import op
 
-revision = "0019_speed"
-down_revision = "0015_settling"
+revision = "0018_speed"
+down_revision = "0017_rails"
 branch_labels = None
 depends_on = None
 
