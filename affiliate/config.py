@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     terms_url: HttpUrl | None = Field(
         None, description="Your terms for promoters; shown where they accept them."
     )
+    shop_apis: dict[str, HttpUrl] = Field(
+        default_factory=dict,
+        description="Where platforms are asked instead of at their own addresses, by name: for "
+        'sandboxes and tests, for example {"shopee": "https://partner.test-stable.shopeemobile.com"}.',
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

@@ -7,26 +7,104 @@ from affiliate.catalog.models import Platform
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    required: frozenset[str]  # credentials that the shop's owner must give
-    optional: frozenset[str]
-    makes_secret: bool  # without a webhook secret we make one and show it once
+    title: str
+    required: tuple[str, ...]  # credentials that the shop's owner must give, as the form asks
+    optional: tuple[str, ...]
     carries: tuple[str, ...]
+    makes_secret: bool = False  # without a webhook secret we make one and show it once
+    account: str = ""  # the credential that tells apart shops on one domain
+    api: tuple[str, ...] = ()  # with these we can ask the shop for its orders
+    beta: bool = False  # nothing but the platform's own words verifies it
+    hooks: bool = True  # it sends webhooks
 
 
 CONNECTIONS = {
     Platform.SHOPIFY: Connection(
-        required=frozenset({"webhook_secret"}),
-        optional=frozenset({"api_token"}),
-        makes_secret=False,
-        carries=("token", "coupon"),
+        "Shopify", ("webhook_secret",), ("api_token",), ("token", "coupon"), api=("api_token",)
+    ),
+    Platform.WOOCOMMERCE: Connection(
+        "WooCommerce",
+        ("webhook_secret",),
+        ("consumer_key", "consumer_secret"),
+        ("token", "coupon"),
+        api=("consumer_key", "consumer_secret"),
+    ),
+    Platform.STRIPE: Connection(
+        "Stripe", ("webhook_secret", "api_token"), (), ("token", "coupon"), api=("api_token",)
+    ),
+    Platform.TIENDANUBE: Connection(
+        "Tiendanube / Nuvemshop",
+        ("store_id", "webhook_secret", "api_token"),
+        (),
+        ("token", "coupon"),
+        api=("store_id", "api_token"),
+    ),
+    Platform.MERCADOLIBRE: Connection(
+        "Mercado Libre",
+        ("store_id", "app_id", "app_secret", "refresh_token"),
+        (),
+        ("none",),
+        account="store_id",
+        api=("store_id", "app_id", "app_secret", "refresh_token"),
+    ),
+    Platform.WECHAT: Connection(
+        "微信小店",
+        ("app_id", "app_secret", "webhook_secret", "aes_key"),
+        (),
+        ("sharer",),
+        account="app_id",
+        api=("app_id", "app_secret"),
+    ),
+    Platform.FILE: Connection("CSV / XLSX", (), (), ("token", "coupon", "sharer"), hooks=False),
+    Platform.TIKTOK: Connection(
+        "TikTok Shop",
+        ("store_id", "app_id", "webhook_secret", "shop_cipher", "refresh_token"),
+        (),
+        ("none",),
+        account="store_id",
+        api=("app_id", "webhook_secret", "shop_cipher", "refresh_token"),
+        beta=True,
+    ),
+    Platform.SHOPEE: Connection(
+        "Shopee",
+        ("store_id", "app_id", "app_secret", "webhook_secret", "refresh_token"),
+        (),
+        ("none",),
+        account="store_id",
+        api=("store_id", "app_id", "app_secret", "refresh_token"),
+        beta=True,
+    ),
+    Platform.MERCADOPAGO: Connection(
+        "Mercado Pago", ("webhook_secret", "api_token"), (), ("token",), api=("api_token",),
+        beta=True,
+    ),
+    Platform.YOUZAN: Connection(
+        "有赞", ("store_id", "app_id", "webhook_secret"), (), ("coupon",), account="store_id",
+        beta=True,
+    ),
+    Platform.BIGCOMMERCE: Connection(
+        "BigCommerce",
+        ("store_id", "api_token"),
+        ("webhook_secret",),
+        ("token", "coupon"),
+        makes_secret=True,
+        api=("store_id", "api_token"),
+        beta=True,
+    ),
+    Platform.SHOPLAZZA: Connection(
+        "Shoplazza / 店匠", ("webhook_secret",), (), ("token", "coupon"), beta=True
+    ),
+    Platform.SHOPLINE: Connection(
+        "Shopline", ("webhook_secret",), (), ("token", "coupon"), beta=True
     ),
     Platform.STANDARD: Connection(
-        required=frozenset(),
-        optional=frozenset({"webhook_secret"}),
+        "Standard Webhooks",
+        (),
+        ("webhook_secret",),
+        ("token", "coupon", "sharer"),
         makes_secret=True,
-        carries=("token", "coupon", "sharer"),
     ),
-}
+}  # fmt: skip
 
 
 def connection(platform: str) -> Connection:

@@ -12,6 +12,7 @@ from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.intake import queries, service
 from affiliate.intake.models import Event
+from affiliate.intake.platforms import Knock
 from affiliate.ledger.verify import verify
 from affiliate.links import token
 from affiliate.orders.models import Order
@@ -237,7 +238,7 @@ def send_many(shop, tk, at, *poison):
     told[at:at] = poison
     with unit_of_work():
         for body in (as_body(shop, order) for order in told):
-            service.keep(shop, Headers(signed(shop, body)), body)
+            service.keep(shop, Knock(Headers(signed(shop, body)), body))
 
 
 def all_but_one_are_booked():
