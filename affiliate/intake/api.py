@@ -179,8 +179,15 @@ class Client:
         """Another host of the platform; in a sandbox there is only one."""
         return address if self._base == self._api.base(self.keys) else self._base
 
+    def for_token(self, ask: Ask, *, at: str | None = None) -> Answer:
+        """How tokens themselves are asked for. A server that is busy has not taken back consent."""
+        answer = self.once(ask, at=at)
+        if self._api.is_busy(answer) or answer.status in BUSY:
+            raise NotNow(f"{answer.status} at {ask.path}")
+        return answer
+
     def once(self, ask: Ask, *, at: str | None = None) -> Answer:
-        """One request as it is, without token or patience: how tokens themselves are asked for."""
+        """One request as it is."""
         import httpx
 
         assert self._http is not None
@@ -216,7 +223,7 @@ class Client:
             if self._api.is_stale(answer):
                 if not self._api.uses_tokens or renewed:
                     raise Refused("unauthorized", f"{answer.status} at {path}: look at the keys")
-                token, renewed = self._tokens.renewed(token, self._renew), True
+                token, renewed = self._patiently(token), True
                 continue
             if not self._api.is_busy(answer):
                 return _good(answer, path)
@@ -231,8 +238,16 @@ class Client:
             return None
         token = self._tokens.current()
         if token is None or not token.is_fresh:
-            token = self._tokens.renewed(token, self._renew)
+            token = self._patiently(token)
         return token
+
+    def _patiently(self, old: Token | None) -> Token:
+        for attempt in range(TRIES - 1):
+            try:
+                return self._tokens.renewed(old, self._renew)
+            except NotNow:
+                _wait(2**attempt)
+        return self._tokens.renewed(old, self._renew)
 
     def _renew(self, old: Token | None) -> Token:
         return self._api.renew(self, old)

@@ -198,7 +198,9 @@ def _news(shop: Door, bodies: Sequence[bytes]) -> list[bytes]:
         except Unreadable:
             continue
     every = [report for some in reports.values() for report in some]
-    known = orders.known_already(shop.merchant_id, shop.id, every)
+    known = orders.known_already(
+        shop.merchant_id, shop.id, every, of_any_version=platform.dated_by_us
+    )
     return [
         body
         for index, body in enumerate(bodies)

@@ -5,6 +5,7 @@ Each ends with its `PLATFORM`; docs/new-platform.md tells how to add one.
 
 from affiliate.intake.platforms import (
     bigcommerce,
+    file,
     mercadolibre,
     mercadopago,
     shopee,
@@ -29,6 +30,7 @@ PLATFORMS: dict[str, Platform] = {
     "tiendanube": tiendanube.PLATFORM,
     "mercadolibre": mercadolibre.PLATFORM,
     "wechat": wechat.PLATFORM,
+    "file": file.PLATFORM,
     "tiktok": tiktok.PLATFORM,
     "shopee": shopee.PLATFORM,
     "mercadopago": mercadopago.PLATFORM,

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from uuid import uuid4
 
 from werkzeug.datastructures import Headers
 
-from affiliate import clock
 from affiliate.catalog.service import Keys
 from affiliate.intake.api import Api, Client, Page, Window
 from affiliate.intake.reading import Node
@@ -35,7 +35,7 @@ def by_content(knock: Knock) -> str:
 
 def each_time(knock: Knock) -> str:
     """For notices that look alike whenever they come: each is kept, one fetch answers them."""
-    return f"{by_content(knock)}:{clock.now().timestamp():.6f}"
+    return f"{by_content(knock)}:{uuid4().hex}"
 
 
 def as_it_came(keys: Keys, knock: Knock) -> bytes:
@@ -80,6 +80,9 @@ class Platform:
 
     thin: Callable[[Keys, Node], bool] = never
     """Whether this body only says where to look, so that the order must be fetched."""
+
+    dated_by_us: bool = False
+    """Its facts carry the time of our fetch as version, so that alone is no news."""
 
     api: Api | None = None
     """How requests to the platform are addressed and authorised."""

@@ -181,7 +181,7 @@ def renew(client: Client, old: Token | None) -> Token:
         "refresh_token": old.refresh if old else keys.get("refresh_token"),
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = client.once(Ask("POST", "/oauth/token", {}, headers, urlencode(given).encode()))
+    answer = client.for_token(Ask("POST", "/oauth/token", {}, headers, urlencode(given).encode()))
     return token_of(answer.status, answer.body)
 
 

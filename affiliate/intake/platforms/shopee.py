@@ -148,7 +148,7 @@ def renew(client: Client, old: Token | None) -> Token:
     headers = {"Content-Type": "application/json"}
     ask = Ask("POST", "/api/v2/auth/access_token/get", {}, headers, reading.dump(given))
     _prove(keys, "", ask)
-    answer = client.once(ask)
+    answer = client.for_token(ask)
     if answer.status >= 300 or _error(answer):
         raise Refused("consent_lost", f"no new token: {_error(answer)[:100]}")
     until = clock.now() + timedelta(seconds=answer.body.get("expire_in").whole())

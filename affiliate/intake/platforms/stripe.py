@@ -431,6 +431,7 @@ PLATFORM = Platform(
     delivery=delivery,
     topic=topic,
     thin=thin,
+    dated_by_us=True,
     api=Api(base=lambda _: "https://api.stripe.com", prove=_prove),
     fetch=fetch,
     pull=pull,

@@ -8,6 +8,7 @@ order: attribution belongs to TikTok's own programme.
 import hmac
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from affiliate import clock, security
 from affiliate.catalog.service import Keys
@@ -169,7 +170,7 @@ def renew(client: Client, old: Token | None) -> Token:
         "refresh_token": old.refresh if old else keys.get("refresh_token"),
         "grant_type": "refresh_token",
     }
-    answer = client.once(Ask("GET", "/api/v2/token/refresh", given), at=client.other(AUTH))
+    answer = client.for_token(Ask("GET", "/api/v2/token/refresh", given), at=client.other(AUTH))
     data = answer.body.get("data")
     if _code(answer) or not data:
         raise Refused("consent_lost", f"no new token: error {_code(answer)}")
@@ -191,10 +192,23 @@ def fetch(client: Client, body: Node) -> Sequence[bytes]:
     found = [each.value for each in data.get("orders").items()]
     if not found:
         raise Refused("not_found", "the shop has no such order")
-    given = {"order_ids": [order]}
-    back = _data(client.post("/return_refund/202309/returns/search", given, {"page_size": PAGE}))
-    returns = [each.value for each in back.get("return_orders").items()]
-    return [reading.dump(each | {"returns": returns}) for each in found]
+    return _with_returns(client, found)
+
+
+def _with_returns(client: Client, found: Sequence[dict[str, Any]]) -> list[bytes]:
+    """What was given back stands in other rows than the orders."""
+    returns: dict[str, list[Any]] = {str(order["id"]): [] for order in found}
+    query: dict[str, object] = {"page_size": PAGE}
+    while returns:
+        data = _data(
+            client.post("/return_refund/202309/returns/search", {"order_ids": list(returns)}, query)
+        )
+        for each in data.get("return_orders").items():
+            returns.setdefault(each.get("order_id").key(), []).append(each.value)
+        if not data.get("next_page_token").text_or_none():
+            break
+        query["page_token"] = data.get("next_page_token").text()
+    return [reading.dump(order | {"returns": returns[str(order["id"])]}) for order in found]
 
 
 def pull(client: Client, window: Window, cursor: str) -> Page:
@@ -206,7 +220,7 @@ def pull(client: Client, window: Window, cursor: str) -> Page:
         "update_time_lt": int(window.until.timestamp()) + 1,
     }
     data = _data(client.post("/order/202309/orders/search", given, query))
-    bodies = [reading.dump(each.value) for each in data.get("orders").items()]
+    bodies = _with_returns(client, [each.value for each in data.get("orders").items()])
     total = data.get("total_count").whole() if data.get("total_count") else None
     return Page(bodies, data.get("next_page_token").text_or_none() or "", total)
 

@@ -320,7 +320,9 @@ def renew(client: Client, old: Token | None) -> Token:
         "secret": client.keys.get("app_secret"),
     }
     headers = {"Content-Type": "application/json"}
-    answer = client.once(Ask("POST", "/cgi-bin/stable_token", {}, headers, reading.dump(given)))
+    answer = client.for_token(
+        Ask("POST", "/cgi-bin/stable_token", {}, headers, reading.dump(given))
+    )
     if not answer.body.get("access_token"):
         raise Refused("consent_lost", f"no access token: error {_code(answer)}")
     until = clock.now() + timedelta(seconds=answer.body.get("expires_in").whole())
