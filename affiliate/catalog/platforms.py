@@ -20,7 +20,7 @@ class Connection:
 
 CONNECTIONS = {
     Platform.SHOPIFY: Connection(
-        "Shopify", ("webhook_secret",), ("api_token",), ("token", "coupon"), api=("api_token",)
+        "Shopify", ("webhook_secret",), ("api_token",), ("token", "coupon"), api=("api_token",),
     ),
     Platform.WOOCOMMERCE: Connection(
         "WooCommerce",
@@ -30,7 +30,7 @@ CONNECTIONS = {
         api=("consumer_key", "consumer_secret"),
     ),
     Platform.STRIPE: Connection(
-        "Stripe", ("webhook_secret", "api_token"), (), ("token", "coupon"), api=("api_token",)
+        "Stripe", ("webhook_secret", "api_token"), (), ("token", "coupon"), api=("api_token",),
     ),
     Platform.TIENDANUBE: Connection(
         "Tiendanube / Nuvemshop",
@@ -92,10 +92,10 @@ CONNECTIONS = {
         beta=True,
     ),
     Platform.SHOPLAZZA: Connection(
-        "Shoplazza / 店匠", ("webhook_secret",), (), ("token", "coupon"), beta=True
+        "Shoplazza / 店匠", ("webhook_secret",), (), ("token", "coupon"), beta=True,
     ),
     Platform.SHOPLINE: Connection(
-        "Shopline", ("webhook_secret",), (), ("token", "coupon"), beta=True
+        "Shopline", ("webhook_secret",), (), ("token", "coupon"), beta=True,
     ),
     Platform.STANDARD: Connection(
         "Standard Webhooks",
@@ -105,6 +105,39 @@ CONNECTIONS = {
         makes_secret=True,
     ),
 }  # fmt: skip
+
+
+# The webhooks that a shop should send, in its platform's own words.
+TOPICS = {
+    Platform.SHOPIFY: "orders/create orders/paid orders/updated orders/cancelled refunds/create",
+    Platform.WOOCOMMERCE: "order.created order.updated order.deleted order.restored",
+    Platform.STRIPE: """
+        checkout.session.completed checkout.session.async_payment_succeeded
+        checkout.session.async_payment_failed payment_intent.succeeded invoice.paid charge.refunded
+        refund.created refund.updated refund.failed charge.dispute.created charge.dispute.updated
+        charge.dispute.closed""",
+    Platform.TIENDANUBE: """
+        order/created order/updated order/paid order/edited order/cancelled order/voided""",
+    Platform.MERCADOLIBRE: "orders_v2",
+    Platform.WECHAT: """
+        channels_ec_order_new channels_ec_order_pay channels_ec_order_cancel
+        channels_ec_order_deliver channels_ec_order_confirm channels_ec_order_settle
+        channels_ec_order_ext_info_update channels_ec_aftersale_update""",
+    Platform.TIKTOK: "ORDER_STATUS_CHANGE CANCELLATION_STATUS_CHANGE RETURN_STATUS_CHANGE",
+    Platform.SHOPEE: "order_status_push",
+    Platform.MERCADOPAGO: "payment.created payment.updated",
+    Platform.YOUZAN: "trade_TradePaid trade_TradeSellerShip trade_TradeSuccess trade_TradeClose",
+    Platform.BIGCOMMERCE: """
+        store/order/created store/order/updated store/order/statusUpdated
+        store/order/refund/created""",
+    Platform.SHOPLAZZA: "orders/create orders/paid orders/update orders/cancelled refunds/create",
+    Platform.SHOPLINE: "orders/create orders/paid orders/updated orders/cancelled refunds/create",
+    Platform.STANDARD: "order.updated",
+}
+
+
+def topics(platform: str) -> list[str]:
+    return TOPICS.get(Platform(platform), "").split()
 
 
 def connection(platform: str) -> Connection:

@@ -75,6 +75,6 @@ def load(shop: str, file: Path, zone: str) -> None:
 @click.argument("shop")
 def pull(shop: str) -> None:
     """Ask a shop now what it changed, and show what was asked and found."""
-    with application().app_context():
+    with application():
         missed = pulling.pull(*ids.decode_pair("shp", shop), at_once=True)
         click.echo(f"{missed} changes that no webhook had told.")
