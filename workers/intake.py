@@ -39,3 +39,4 @@ def sweep_pulls() -> None:
 @task
 def forget_bodies() -> None:
     service.forget_bodies()
+    pulling.forget()

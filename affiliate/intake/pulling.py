@@ -36,6 +36,7 @@ LONGEST = timedelta(hours=24)
 FIRST = timedelta(days=7)  # before the shop was connected
 LEASE = timedelta(minutes=10)
 ROUNDS = 5
+KEEP = timedelta(days=90)
 LONGEST_PAUSE = 3600  # seconds
 
 
@@ -207,6 +208,14 @@ def _news(shop: Door, bodies: Sequence[bytes]) -> list[bytes]:
         if index not in reports
         or not {orders.external_id(each) for each in reports[index]} <= known
     ]
+
+
+def forget() -> int:
+    """Drop the log of windows after 90 days; the last one says where to go on, so it is not so old
+    while the shop is asked.
+    """
+    old = sa.delete(Pull).where(Pull.ended_at < clock.now() - KEEP)
+    return int(db.session.execute(old).rowcount)  # type: ignore[attr-defined]
 
 
 def _failed(row: Pull, error: NotNow | Refused) -> None:

@@ -21,6 +21,7 @@ from affiliate import clock, jobs, security
 from affiliate.catalog import service as catalog
 from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
+from affiliate.catalog.service import Keys
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import AWAY, alone, among, db, unit_of_work, within
@@ -28,8 +29,9 @@ from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, Platform
-from affiliate.intake.reading import Node, Unreadable
+from affiliate.intake.reading import Unreadable
 from affiliate.live import channels
+from affiliate.orders import queries as order_queries
 from affiliate.orders import service as orders
 from affiliate.orders.facts import Order, RefundNotice
 from affiliate.orders.queries import Stored
@@ -76,14 +78,14 @@ KEEP_ALL: LiteralString = (
 BELL = jobs.Job.DRAIN_INBOX
 
 
-def keep(shop: Door, knock: Knock) -> bool:
+def keep(shop: Door, knock: Knock, keys: Keys | None = None) -> bool:
     """Store a webhook for good and ring for a worker. False when we had it already, or when the
     shop is not what the caller took it for.
 
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts
     it into quarantine, where somebody sees it.
     """
-    return TOGETHER.keep(_kept(shop, knock))
+    return TOGETHER.keep(_kept(shop, knock, keys or catalog.keys(shop)))
 
 
 @dataclass(eq=False, slots=True)
@@ -182,7 +184,7 @@ def _key(row: dict[str, Any]) -> tuple[int, int, str]:
 
 def keep_with_others(shop: Shop, knock: Knock) -> bool:
     """The same in the current unit of work, for many at once."""
-    row = _kept(shop, knock)
+    row = _kept(shop, knock, catalog.keys(shop))
     kept = within(KEEP, row) is not None
     if kept:
         jobs.ring(_bell(row), shop.merchant_id, shop.id, once_per_ms=BELL_MS)
@@ -211,17 +213,15 @@ def keep_read(shop: Shop | Door, bodies: Iterable[bytes], topic: str) -> int:
     return kept
 
 
-def _kept(shop: Shop | Door, knock: Knock) -> dict[str, Any]:
+def _kept(shop: Shop | Door, knock: Knock, keys: Keys) -> dict[str, Any]:
     platform = PLATFORMS[shop.platform]
-    keys = catalog.keys(shop)
     body = platform.plain(keys, knock)
     delivery = platform.delivery(knock._replace(body=body))
     if len(delivery) > LONGEST_DELIVERY:
         delivery = hashlib.sha256(delivery.encode()).hexdigest()
     row = _row(shop, body, delivery, platform.topic(knock._replace(body=body)))
-    key, node = _about(platform, body)
+    key, row["thin"] = _about(platform, body, keys)
     row["order_key"] = key or f"-{delivery}"
-    row["thin"] = bool(key and node is not None and platform.thin(keys, node))
     return row
 
 
@@ -238,13 +238,14 @@ def _row(shop: Shop | Door, body: bytes, delivery: str, topic: str) -> dict[str,
     }
 
 
-def _about(platform: Platform, body: bytes) -> tuple[str, Node | None]:
-    """The order that a body is about, if it can be told, and the body as it was read."""
+def _about(platform: Platform, body: bytes, keys: Keys | None = None) -> tuple[str, bool]:
+    """The order that a body is about, if it can be told, and whether it must be fetched."""
     try:
         node = reading.load(body)
-        return platform.order_key(node), node
+        key = platform.order_key(node)
+        return key, bool(keys and key and platform.thin(keys, node))
     except Unreadable:
-        return "", None
+        return "", False
 
 
 def note_refusal(shop: Door) -> None:
@@ -402,8 +403,21 @@ def _book(claim: Claim) -> None:
     _note(claim)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
+        commissions.lift_read(claim.merchant_id, [order.id for order in stored])
         commissions.book(claim.merchant_id, stored, look=risk.look)
         _tell_open_pages(claim.merchant_id, stored)
+    _hold_unread(claim)
+
+
+def _hold_unread(claim: Claim) -> None:
+    """Orders of which the last that was told could not be read wait until it is, or until something
+    newer is: what was told may be that nothing of them is left.
+    """
+    last = {event.order_key: event.id for event in claim.events}
+    unread = [key for key, event_id in last.items() if event_id in claim.put_aside]
+    known = order_queries.ids_of(claim.merchant_id, claim.shop_id, unread) if unread else []
+    if known:
+        commissions.hold_unread(claim.merchant_id, known)
 
 
 def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
@@ -443,6 +457,7 @@ def _put_aside(claim: Claim, error: Exception) -> None:
         again = _claim(claim.merchant_id, claim.shop_id, 1, claim.keys)
         again.put_aside = {event.id: found for event in again.events if event.id in failed}
         _note(again)
+        _hold_unread(again)
 
 
 def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:

@@ -109,7 +109,7 @@ class Door:
             if greeting is not None:
                 return HTTPStatus.OK, greeting
             signed = posted and platform.signed(keys, knock)
-            if signed and service.keep(shop, knock):
+            if signed and service.keep(shop, knock, keys):
                 return HTTPStatus.OK, platform.thanks
             before, shop = shop, self._look(connection)
             if shop == before and signed:

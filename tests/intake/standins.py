@@ -157,7 +157,8 @@ class Shopify(StandIn):
                               "amount": decimal(order["refunded"])}],
         }  # fmt: skip
         return found | {
-            "id": int(order["id"]), "created_at": iso(order["at"]), "processed_at": iso(order["at"]),
+            "id": int(order["id"]),
+            "created_at": iso(order["at"]), "processed_at": iso(order["at"]),
             "updated_at": iso(order["updated"]), "line_items": [line], "total_tax": "0.00",
             "refunds": [refund] if order["refunded"] else [],
             "financial_status": "partially_refunded" if order["refunded"] else "paid",
@@ -311,8 +312,9 @@ class MercadoLibre(WithTokens):
             "transaction_amount_refunded": order["refunded"] / 100,
         }  # fmt: skip
         return found | {
-            "id": int(order["id"]), "date_created": iso(order["at"]), "date_closed": iso(order["at"]),
-            "date_last_updated": iso(order["updated"]), "order_items": [item], "payments": [payment],
+            "id": int(order["id"]), "date_created": iso(order["at"]),
+            "date_closed": iso(order["at"]), "date_last_updated": iso(order["updated"]),
+            "order_items": [item], "payments": [payment],
         }  # fmt: skip
 
     def webhook(self, order):
@@ -630,7 +632,8 @@ class WeChat(WithTokens):
             return 200, {}, {"errcode": 0, "errmsg": "ok", "order": self.told(order)}
         order = self.orders[given["after_sale_order_id"][1:]]
         told = {
-            "after_sale_order_id": given["after_sale_order_id"], "status": "MERCHANT_REFUND_SUCCESS",
+            "after_sale_order_id": given["after_sale_order_id"],
+            "status": "MERCHANT_REFUND_SUCCESS",
             "refund_info": {"amount": order["refunded"]},
             "product_info": {"product_id": "234245", "sku_id": "23424", "count": 1},
         }  # fmt: skip

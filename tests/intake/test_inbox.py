@@ -185,6 +185,27 @@ def test_after_a_mend_a_retry_books_what_was_put_aside(client, shop, monkeypatch
     assert errors() == []
 
 
+def test_what_could_not_be_read_holds_the_order_until_something_newer_is(client, app):
+    with unit_of_work():
+        shop = a_shop()
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    order = an_order(token.make(link.id, time.now(), b"abc"))
+    deliver(client, shop, order)
+    assert held() == [None]
+
+    deliver(client, shop, order | {"version": 2, "status": "half_returned"})
+    assert held() == ["unread"]
+
+    deliver(client, shop, order | {"version": 3})
+    assert held() == [None]
+    assert verify().ok
+
+
+def held():
+    db.session.expire_all()
+    return db.session.scalars(sa.text("SELECT on_hold FROM entries")).all()
+
+
 def _break(*_):
     raise RuntimeError("buyer@example.com is in this message")
 

@@ -76,6 +76,7 @@ SENT = {
         "merchant": "merchant_id", "platform": "standard", "domain": "another.example.com",
         "currency": "BRL", "country": "BR",
     },
+    "POST /api/v1/shops/<shop_id>/orders": {"content": "b3JkZXJfaWQ="},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},
