@@ -28,7 +28,7 @@ COMMANDS = {
     "bench": "affiliate.bench.cli:bench",
     "users": "affiliate.people.cli:users",
     "keys": "affiliate.people.cli:keys",
-    "ledger": "affiliate.ledger.cli:ledger",
+    "ledger": "affiliate.settlement.cli:ledger",  # where `close` is added to it
     "settle": "affiliate.settlement.cli:settle",
     "inbox": "affiliate.intake.cli:inbox",
     "orders": "affiliate.commissions.cli:orders",

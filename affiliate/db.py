@@ -191,7 +191,7 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is nothing a row can hold")
 
 
-AfterCommit = Callable[[], object]
+Action = Callable[[], object]
 Row = tuple[Any, ...] | None
 # What the driver and the pool say when the database does not answer.
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, sa.exc.OperationalError,
@@ -205,22 +205,39 @@ def unit_of_work() -> Iterator[None]:
     Web requests, commands and jobs are wrapped in it once, at their edge. Nothing else in the
     code base may commit: tests/quality/test_tidy.py sees to that.
     """
-    waiting: list[AfterCommit] = db.session.info.setdefault("after_commit", [])
+    last: list[Action] = db.session.info.setdefault("before_commit", [])
+    waiting: list[Action] = db.session.info.setdefault("after_commit", [])
     assert not waiting, "a unit of work inside another"
     try:
         yield
+        while last:
+            last.pop(0)()
         db.session.commit()
     except BaseException:
-        waiting.clear()
         db.session.rollback()
+        db.session.info.clear()
         raise
     while waiting:
         waiting.pop(0)()
 
 
-def after_commit(action: AfterCommit) -> None:
+def before_commit(action: Action) -> None:
+    """Do this as the last thing inside the current unit of work; never if it is rolled back."""
+    db.session.info.setdefault("before_commit", []).append(action)
+
+
+def after_commit(action: Action) -> None:
     """Do this once the current unit of work is safely stored; never if it is rolled back."""
     db.session.info.setdefault("after_commit", []).append(action)
+
+
+def stand_still() -> None:
+    """From here on the unit of work reads everything as of one instant, and writes nothing. For
+    long reads; inside a transaction that has begun, as in tests, it changes nothing.
+    """
+    fresh = not db.session().in_transaction()
+    if fresh and not db.session.connection().in_nested_transaction():
+        db.session.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 @contextmanager

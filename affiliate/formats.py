@@ -34,7 +34,7 @@ class NotANumber(AffiliateError):
 
 
 def init_app(app: Flask) -> None:
-    for each in (number, amount, money, price, ppm, day, short_day, instant, ago, seconds):
+    for each in (number, amount, money, price, ppm, day, short_day, month, instant, ago, seconds):
         app.jinja_env.filters[each.__name__] = _late(each)
 
 
@@ -99,6 +99,11 @@ def short_day(value: datetime) -> str:
         return day(value)
     here = value.astimezone(i18n.zone())
     return dates.format_skeleton("MMMd", here, locale=i18n.locale())
+
+
+def month(value: date) -> str:
+    """ "October 2026"."""
+    return dates.format_skeleton("yMMMM", value, locale=i18n.locale())
 
 
 def days(first: date, last: date) -> str:

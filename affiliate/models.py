@@ -1,6 +1,6 @@
 """Every table there is, so that migrations see them all."""
 
-from affiliate import events
+from affiliate import audit, events
 from affiliate.api import models as api
 from affiliate.attribution import models as attribution
 from affiliate.catalog import models as catalog
@@ -17,7 +17,7 @@ from affiliate.risk import models as risk
 from affiliate.settlement import models as settlement
 
 __all__ = [
-    "api", "attribution", "catalog", "commissions", "events", "intake", "ledger",
+    "api", "attribution", "audit", "catalog", "commissions", "events", "intake", "ledger",
     "links", "notices", "orders", "payouts", "people", "programs", "risk",
     "settlement",
 ]  # fmt: skip

@@ -177,7 +177,8 @@ class Client(FlaskClient):
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         with self.application.app_context():
-            return super().open(*args, **kwargs)
+            # Read to its end, as by a browser, while what it is made from is there.
+            return super().open(*args, **{"buffered": True} | kwargs)
 
 
 @pytest.fixture(autouse=True)

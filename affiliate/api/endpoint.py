@@ -12,6 +12,7 @@ from flask import Response, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from affiliate import audit
 from affiliate.api import auth, idempotency
 from affiliate.api.problems import Problem, escape, of_validation
 from affiliate.api.shapes import Body, Query
@@ -116,6 +117,7 @@ def view(each: Endpoint) -> Callable[..., Response]:
 
     def answer(**path: str) -> Response:
         caller = auth.caller()
+        audit.act_as(caller.user_id, caller.key_id)
         if each.needs and not caller.may(*each.needs):
             raise Forbidden("Your role does not allow this.")
         brought: dict[str, Any] = {"caller": caller, "query": _read_query(each.query)}

@@ -37,6 +37,10 @@ class PayInChange(Body):
     note: LongText | None = None
 
 
+class Returned(Body):
+    reason: Text
+
+
 class PayInQuery(ListQuery):
     merchant: MerchantId | None = None
 
@@ -50,6 +54,7 @@ class PayInShown(Resource):
     created_by: UserId
     created_at: Instant
     returned_at: Instant | None
+    return_reason: str | None
     version: int
 
 
@@ -92,6 +97,14 @@ def change(caller: Caller, pay_in_id: PayInId, body: PayInChange, if_match: IfMa
     return show(pay_in)
 
 
+@endpoint("POST", "/pay-ins/{pay_in_id}/return", needs=Right.HANDLE_MONEY)
+def take_back(caller: Caller, pay_in_id: PayInId, body: Returned) -> PayInShown:
+    """The bank took it back: the merchant owes it again. Asking again changes nothing."""
+    caller.require(Right.HANDLE_MONEY, pay_in_id[0])
+    pay_in = queries.pay_in(*pay_in_id, lock=True)
+    return show(service.return_pay_in(pay_in, by=caller.user_id, reason=body.reason))
+
+
 def show(pay_in: PayIn) -> PayInShown:
     return PayInShown(
         id=(pay_in.merchant_id, pay_in.id),
@@ -102,5 +115,6 @@ def show(pay_in: PayIn) -> PayInShown:
         created_by=pay_in.created_by,
         created_at=pay_in.created_at,
         returned_at=pay_in.returned_at,
+        return_reason=pay_in.return_reason,
         version=pay_in.version,
     )

@@ -9,12 +9,13 @@ from flask import Response
 from pydantic import BeforeValidator, Field, RootModel, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
 from affiliate.api.shapes import (
     Body,
     Currency,
+    ExceptionId,
     Instant,
     ListQuery,
     LongText,
@@ -112,13 +113,25 @@ class CarriedOver(Resource):
 
 
 class Flag(Resource):
-    """`reversed_since_built`: the payee lost money after the settlement was built. The payout goes
-    out as approved; the loss waits for the next one.
+    """`reversed_since_built`: the payee lost this much after the settlement was built. The payout
+    goes out as approved; the loss waits for the next one. `far_above_usual`: ten times what the
+    payee gets otherwise, or more. `new_account`: the payee was never paid to this account, but to
+    another. `shared_account`: it is the account of others too.
     """
 
     code: str
     payout: PayoutId
     money: Money
+    detail: dict[str, Any] = Field(description="usual (minor units), others (payees)")
+
+
+class Compared(Resource):
+    """Beside the settlement before this one."""
+
+    settlement: SettlementId
+    currency: str
+    payouts: int = Field(description="How many more than then")
+    net: Money = Field(description="How much more than then; may be less")
 
 
 class FileShown(Resource):
@@ -146,6 +159,8 @@ class SettlementShown(Resource):
     created_by: UserId
     approved_by: UserId | None
     approved_at: Instant | None
+    approved_for: UserId | None = Field(description="In whose place it was approved")
+    exception: ExceptionId | None = Field(description="What let its maker approve it")
     executed_by: UserId | None
     executed_at: Instant | None
     ended_at: Instant | None
@@ -155,7 +170,8 @@ class SettlementShown(Resource):
 
 
 class SettlementDetail(SettlementShown):
-    flags: list[Flag] = Field(description="What to look at twice before approving")
+    flags: list[Flag] = Field(description="What to look at twice before approving; at most 400")
+    compared: list[Compared]
     files: list[FileShown]
 
 
@@ -287,6 +303,7 @@ def download(caller: Caller, settlement_id: SettlementId, file_id: FileId) -> Re
     """The file itself: UTF-8, comma-separated, one payout a line."""
     require_any(caller, HANDLERS, settlement_id[0])
     found = queries.file(settlement_id, file_id)
+    audit.record("file.downloaded", subject=f"fil:{found.id}", merchant_id=found.merchant_id)
     response = Response(service.open_file(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     response.headers["Cache-Control"] = "no-store"
@@ -320,12 +337,42 @@ def detail(settlement: Settlement) -> SettlementDetail:
             code="reversed_since_built",
             payout=(settlement.merchant_id, each.id),
             money=Money.of(each.amount, each.currency),
+            detail={},
         )
         for each in queries.reversed_since(settlement)
     ]
+    flags += [
+        Flag(
+            code=each.code,
+            payout=(settlement.merchant_id, each.payout_id),
+            money=Money.of(each.net, each.currency),
+            detail=each.detail,
+        )
+        for each in queries.flags(settlement)
+    ]
     found = queries.files(settlement.merchant_id, settlement.id)
     fields = _fields(settlement, queries.payouts_by_state(rows), queries.carried_over(rows))
-    return SettlementDetail(**fields, flags=flags, files=[_file(each) for each in found])
+    return SettlementDetail(
+        **fields,
+        flags=flags,
+        compared=_compared(settlement),
+        files=[_file(each) for each in found],
+    )
+
+
+def _compared(settlement: Settlement) -> list[Compared]:
+    before = queries.before(settlement)
+    if before is None:
+        return []
+    return [
+        Compared(
+            settlement=(before.merchant_id, before.id),
+            currency=currency,
+            payouts=payouts,
+            net=Money.of(net, currency),
+        )
+        for currency, (payouts, net) in queries.compared(settlement, before).items()
+    ]
 
 
 def _fields(
@@ -352,6 +399,8 @@ def _fields(
         "created_by": row.created_by,
         "approved_by": row.approved_by,
         "approved_at": row.approved_at,
+        "approved_for": row.approved_for,
+        "exception": None if row.exception_id is None else (row.merchant_id, row.exception_id),
         "executed_by": row.executed_by,
         "executed_at": row.executed_at,
         "ended_at": row.ended_at,

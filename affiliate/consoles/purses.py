@@ -5,11 +5,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from affiliate import ids
 from affiliate.commissions import queries as commissions
 from affiliate.db import db
 from affiliate.ledger import queries as ledger
 from affiliate.money import Money
 from affiliate.people import queries as people
+from affiliate.people.models import PayoutMode
 
 _NEXT_RELEASE = sa.text("""
     SELECT merchant_id, currency, min(hold_until) FROM entries
@@ -25,6 +27,8 @@ class Purse:
 
     currency: str
     merchant: str = ""
+    merchant_key: str = ""
+    on_request: bool = False  # the merchant pays when it is asked
     estimated: int = 0
     pending: int = 0
     available: int = 0
@@ -41,7 +45,9 @@ def of_payee(kind: str, payee_id: int) -> list[Purse]:
     found = by_merchant(kind, payee_id)
     merchants = people.merchants({merchant_id for merchant_id, _ in found})
     for (merchant_id, _currency), purse in found.items():
-        purse.merchant = merchants[merchant_id].name
+        merchant = merchants[merchant_id]
+        purse.merchant, purse.merchant_key = merchant.name, ids.encode("mer", merchant_id)
+        purse.on_request = merchant.payout_mode == PayoutMode.ON_REQUEST
     asked = {"kind": kind, "payee": payee_id}
     for merchant_id, currency, at in db.session.execute(_NEXT_RELEASE, asked):
         found[merchant_id, currency].next_at = at

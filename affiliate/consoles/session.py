@@ -76,7 +76,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from affiliate import i18n, ids
+from affiliate import audit, i18n, ids
 from affiliate.consoles import layout
 from affiliate.db import unit_of_work
 from affiliate.errors import NotFound
@@ -190,6 +190,7 @@ def guard(*roles: Role) -> Callable[[], ResponseReturnValue | None]:
             return to_sign_in()
         g.private = True
         g.place = person.chosen(roles)
+        audit.act_as(person.user.id)
         if roles and g.place is None:
             abort(404)
         return None

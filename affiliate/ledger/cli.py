@@ -3,10 +3,9 @@
 import json
 
 import click
-import sqlalchemy as sa
 
 from affiliate import shell
-from affiliate.db import db
+from affiliate.db import stand_still
 from affiliate.ledger import service
 from affiliate.ledger import verify as proof
 from affiliate.ledger.verify import Breach
@@ -26,7 +25,7 @@ def verify(as_json: bool) -> None:
     Reads only, beside running work, all of it as of one instant. Exits with 1 when a single cent
     is off.
     """
-    _stand_still()
+    stand_still()
     if as_json:
         report = proof.verify()
         click.echo(json.dumps(report.as_json()))
@@ -35,12 +34,6 @@ def verify(as_json: bool) -> None:
         ok = _prove_aloud()
     if not ok:
         raise SystemExit(1)
-
-
-def _stand_still() -> None:
-    fresh = not db.session().in_transaction()
-    if fresh and not db.session.connection().in_nested_transaction():
-        db.session.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 def _prove_aloud() -> bool:

@@ -7,12 +7,13 @@ difference. Triggers (migrations/versions/0002_ledger.py) add each transfer to t
 accounts, and refuse edits and overdrafts, whoever asks.
 """
 
+from datetime import date, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Minor, Model, Owned, Stamped, of_merchant
+from affiliate.db import Currency, Json, Minor, Model, Owned, Stamped, of_merchant
 
 
 class Kind(StrEnum):
@@ -150,3 +151,24 @@ class Seal(Stamped, Model):
     hash: Mapped[bytes]
 
     __table_args__ = (sa.CheckConstraint("to_xact > from_xact", name="forward"),)
+
+
+class BookClose(Owned, Model):
+    """A month whose books take no more transfers, and how they stood at its end: by kind of account
+    and currency. The database counts that itself, and hashes it with the close before.
+    """
+
+    __tablename__ = "book_closes"
+
+    month: Mapped[date]  # its first day
+    timezone: Mapped[str]  # the merchant's, when it was closed
+    until: Mapped[datetime]  # the end of the month there
+    closed_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    balances: Mapped[Json] = mapped_column(server_default=sa.FetchedValue())
+    hash: Mapped[bytes] = mapped_column(server_default=sa.FetchedValue())
+
+    __table_args__ = (
+        of_merchant(),
+        sa.UniqueConstraint("merchant_id", "month"),
+        sa.UniqueConstraint("merchant_id", "until"),
+    )

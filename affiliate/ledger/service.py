@@ -1,7 +1,7 @@
 """The only code that writes to the ledger: `post` moves money, `seal` makes tampering show."""
 
-from collections.abc import Iterable, Sequence, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, LiteralString
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from affiliate import clock
 from affiliate.db import db, numbers
 from affiliate.errors import Conflict
-from affiliate.ledger import seals
-from affiliate.ledger.models import Code
+from affiliate.ledger import closes, seals
+from affiliate.ledger.models import Code, Kind
 from affiliate.ledger.rules import (
+    SHAPES,
     AccountKey,
     Posting,
     available,
@@ -28,7 +29,8 @@ from affiliate.ledger.seals import seal
 
 __all__ = [
     "AccountKey", "CauseReused", "Code", "Overdrawn", "Posting", "available", "bad_debt",
-    "clearing", "fees", "pending", "post", "rail_costs", "receivable", "reserved", "seal", "tax",
+    "clearing", "fees", "open_accounts", "pending", "post", "post_from", "rail_costs",
+    "receivable", "reserved", "seal", "tax",
 ]  # fmt: skip
 
 
@@ -52,13 +54,20 @@ def post(postings: Sequence[Posting]) -> int:
     """
     if not postings:
         return 0
+    return _again(lambda: _book(postings))
+
+
+def _again(book: Callable[[], int]) -> int:
+    """Once more where the database says that something came between."""
     try:
-        return _book(postings)
+        return book()
     except IntegrityError as error:
-        if _refusal(error) != seals.BEHIND:
+        refusal = _refusal(error)
+        if refusal not in (seals.BEHIND, closes.CLOSED):
             raise
-    seal()  # first transfer after a restore on another server
-    return _book(postings)
+    if refusal == seals.BEHIND:
+        seal()  # first transfer after a restore on another server
+    return book()  # where a month was closed meanwhile, in the one after
 
 
 def _book(postings: Sequence[Posting]) -> int:
@@ -76,6 +85,38 @@ def _book(postings: Sequence[Posting]) -> int:
         if added < len(postings):
             _refuse_other_money(rows)
     return added
+
+
+def open_accounts(payees: LiteralString, kind: Kind, given: Mapping[str, Any]) -> None:
+    """For each payee of a query (merchant_id, owner_kind, owner_id, currency) an account of this
+    kind, where there is none yet: before `post_from`, which opens none.
+    """
+    statement = sa.text(_OPEN_FROM.format(payees))
+    db.session.execute(statement, {**given, "kind": kind, "now": clock.now()})
+
+
+def post_from(rows: LiteralString, given: Mapping[str, Any]) -> int:
+    """The same for as many transfers as a statement finds, without carrying them here and back.
+
+    `rows` is the body of a WITH: one or several queries, which may change rows themselves, the
+    last of them named `rows` with the columns (merchant_id, code, cause, payee_kind, payee_id,
+    currency, amount). The codes are such as stay with one payee (release, reserve and back). None
+    of the transfers may be booked already; all accounts are open. Returns how many there were.
+    """
+    statement = sa.text(_BOOK_FROM.format(rows))
+    return _again(lambda: _book_from(statement, given))
+
+
+def _book_from(statement: sa.TextClause, given: Mapping[str, Any]) -> int:
+    with db.session.begin_nested():
+        try:
+            wanted, booked = db.session.execute(statement, {**given, "now": clock.now()}).one()
+        except IntegrityError as error:
+            if _refusal(error) == "ledger_accounts_never_overdrawn_check":
+                raise Overdrawn(_primary(error)) from error
+            raise
+        assert wanted == booked, "an account is not open"
+    return int(booked)
 
 
 def _account_ids(keys: Set[AccountKey]) -> dict[AccountKey, int]:
@@ -159,21 +200,65 @@ OPEN = sa.text("""
         ON CONFLICT DO NOTHING
 """)
 
+# What comes late, and what a clock that went back calls earlier, is booked in the open month.
 BOOK = sa.text("""
     INSERT INTO ledger_transfers (merchant_id, code, cause, source_id, target_id, amount, currency,
                                   xact, created_at)
     SELECT rows.*,
            pg_current_xact_id()::text::bigint
              + coalesce((SELECT shift FROM ledger_seals ORDER BY to_xact DESC LIMIT 1), 0),
-           CAST(:now AS timestamptz)
+           greatest(CAST(:now AS timestamptz), closed.until)
       FROM unnest(
         CAST(:merchant_ids AS bigint[]), CAST(:codes AS text[]), CAST(:causes AS text[]),
         CAST(:source_ids AS bigint[]), CAST(:target_ids AS bigint[]), CAST(:amounts AS bigint[]),
         CAST(:currencies AS char(3)[])
       ) AS rows (merchant_id, code, cause, source_id, target_id, amount, currency)
+      LEFT JOIN (SELECT merchant_id, max(until) AS until FROM book_closes
+                  WHERE merchant_id = ANY(CAST(:merchant_ids AS bigint[])) GROUP BY merchant_id
+                ) AS closed USING (merchant_id)
      ORDER BY merchant_id, code, cause -- so that two askers of the same never deadlock
         ON CONFLICT (merchant_id, code, cause) DO NOTHING
 """)
+
+_OPEN_FROM = """
+    INSERT INTO ledger_accounts (merchant_id, owner_kind, owner_id, kind, currency,
+                                 debits, credits, clawed, created_at)
+    SELECT payees.merchant_id, payees.owner_kind, payees.owner_id, :kind, payees.currency,
+           0, 0, 0, CAST(:now AS timestamptz)
+      FROM ({}) AS payees (merchant_id, owner_kind, owner_id, currency)
+     WHERE NOT EXISTS (
+       SELECT FROM ledger_accounts a
+        WHERE (a.merchant_id, a.owner_kind, a.owner_id, a.kind, a.currency)
+              = (payees.merchant_id, payees.owner_kind, payees.owner_id, :kind, payees.currency))
+     ORDER BY merchant_id, owner_kind, owner_id, currency
+        ON CONFLICT DO NOTHING
+"""
+
+_OWN = {Code.RELEASE, Code.UNRELEASE, Code.RESERVE, Code.UNRESERVE}
+_WAYS = ", ".join(f"('{code}', '{SHAPES[code][0]}', '{SHAPES[code][1]}')" for code in sorted(_OWN))
+_BOOK_FROM = f"""
+    WITH {{}}, ways (code, source_kind, target_kind) AS (VALUES {_WAYS}), booked AS (
+      INSERT INTO ledger_transfers (merchant_id, code, cause, source_id, target_id, amount,
+                                    currency, xact, created_at)
+      SELECT rows.merchant_id, rows.code, rows.cause, source.id, target.id, rows.amount,
+             rows.currency,
+             pg_current_xact_id()::text::bigint
+               + coalesce((SELECT shift FROM ledger_seals ORDER BY to_xact DESC LIMIT 1), 0),
+             greatest(CAST(:now AS timestamptz),
+                      (SELECT max(until) FROM book_closes b
+                        WHERE b.merchant_id = rows.merchant_id))
+        FROM rows
+        JOIN ways USING (code)
+        JOIN ledger_accounts source
+          ON (source.merchant_id, source.owner_kind, source.owner_id, source.kind, source.currency)
+           = (rows.merchant_id, rows.payee_kind, rows.payee_id, source_kind, rows.currency)
+        JOIN ledger_accounts target
+          ON (target.merchant_id, target.owner_kind, target.owner_id, target.kind, target.currency)
+           = (rows.merchant_id, rows.payee_kind, rows.payee_id, target_kind, rows.currency)
+      RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM booked)
+"""  # noqa: S608
 
 OTHER_MONEY = sa.text("""
     SELECT code, cause

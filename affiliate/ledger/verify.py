@@ -4,6 +4,7 @@ Each check is one statement that returns the rows at fault, as (row, what is wro
 tables and not of models: the ledger imports no feature that stands above it.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,13 +51,37 @@ def count() -> dict[str, int]:
     return dict(db.session.execute(COUNTS).one()._asdict())
 
 
-def check(name: str) -> list[Breach]:
+def of_merchant(merchant_id: int) -> list[Breach]:
+    """What is wrong with the books of one merchant, or with the seals over everybody's."""
+    return [breach for name in CHECKS if name != "audit" for breach in check(name, merchant_id)]
+
+
+def check(name: str, merchant_id: int | None = None) -> list[Breach]:
     db.session.execute(ROOM)
-    found = sa.text(CHECKS[name].sql).columns(sa.column("row"), sa.column("wrong")).cte("found")
+    sql = CHECKS[name].sql if merchant_id is None else _narrowed(CHECKS[name].sql, merchant_id)
+    found = sa.text(sql).columns(sa.column("row"), sa.column("wrong")).cte("found")
     # Planned to read everything, not to find a first few rows soon.
     found = found.prefix_with("MATERIALIZED")
     rows = db.session.execute(sa.select(found).limit(MOST))
     return [Breach(name, row, wrong) for row, wrong in rows]
+
+
+def _narrowed(sql: str, merchant_id: int) -> str:
+    """The same check where every table holds this merchant's rows alone: a name in WITH stands
+    before the table of that name. By transaction number, as seals are, there is no merchant.
+    """
+    if "ledger_seals" in sql:
+        return sql
+    tables = [
+        name
+        for name, table in db.metadata.tables.items()
+        if "merchant_id" in table.c and re.search(rf"\b{name}\b", sql)
+    ]
+    parts = ", ".join(
+        f"{name} AS NOT MATERIALIZED (SELECT * FROM {name} WHERE merchant_id = {merchant_id:d})"  # noqa: S608
+        for name in tables
+    )
+    return f"WITH {parts} SELECT * FROM ({sql}) AS narrowed"  # noqa: S608
 
 
 # For tens of millions of rows: more memory than a web request may use, and every core.
@@ -72,8 +97,12 @@ COUNTS = sa.text("""
            (SELECT count(*) FROM entries) AS entries,
            (SELECT count(*) FROM payouts) AS payouts,
            (SELECT count(*) FROM payout_lines) AS payout_lines,
+           (SELECT count(*) FROM withdrawals) AS withdrawals,
+           (SELECT count(*) FROM write_offs) AS write_offs,
            (SELECT count(*) FROM pay_ins) AS pay_ins,
-           (SELECT count(*) FROM ledger_seals) AS seals
+           (SELECT count(*) FROM ledger_seals) AS seals,
+           (SELECT count(*) FROM book_closes) AS book_closes,
+           (SELECT count(*) FROM audit_log) AS decisions
 """)
 
 # Ten million transfers are some hundred thousand pairs of accounts: read once, then compared.
@@ -143,13 +172,13 @@ ENTRIES = """
                   WHEN state = 'pending' OR released_at IS NOT NULL THEN 'reverse'
                   ELSE 'reverse_available' END AS code,
              abs(amount) AS amount, currency, payee_kind, payee_id
-        FROM entries WHERE state <> 'estimated'
+        FROM entries WHERE state <> 'estimated' AND split_of IS NULL
       UNION ALL
       SELECT merchant_id, 'entry:' || id,
              CASE WHEN amount > 0 THEN 'release' ELSE 'unrelease' END,
              abs(amount), currency, payee_kind, payee_id
         FROM entries
-       WHERE payee_kind <> 'platform' AND state <> 'estimated'
+       WHERE payee_kind <> 'platform' AND state <> 'estimated' AND split_of IS NULL
          AND CASE WHEN amount > 0 THEN state <> 'pending' ELSE released_at IS NOT NULL END
     ), booked AS NOT MATERIALIZED (
       SELECT * FROM ledger_transfers
@@ -184,8 +213,9 @@ PAYOUTS = """
       SELECT merchant_id, 'payout:' || id AS cause, step.code, step.amount, step.needed,
              currency, payee_kind, payee_id
         FROM payouts CROSS JOIN LATERAL (VALUES
-          ('reserve', gross, true, state NOT IN ('draft', 'failed', 'cancelled')),
-          ('unreserve', gross, state IN ('failed', 'cancelled'), false),
+          ('reserve', gross, withdrawal_id IS NULL,
+            state NOT IN ('draft', 'failed', 'cancelled')),
+          ('unreserve', gross, withdrawal_id IS NULL AND state IN ('failed', 'cancelled'), false),
           ('pay', net, state IN ('paid', 'returned'), true),
           ('withhold', withheld, state IN ('paid', 'returned'), true),
           ('return', net, state = 'returned', true),
@@ -249,9 +279,12 @@ PAYOUT_LINES = """
         ON l.merchant_id = e.merchant_id AND l.entry_id = e.id AND l.live
       LEFT JOIN payouts p ON p.merchant_id = l.merchant_id AND p.id = l.payout_id
       LEFT JOIN offsets o ON o.merchant_id = e.merchant_id AND o.entry_id = e.id AND o.live
+      LEFT JOIN withdrawal_lines w
+        ON w.merchant_id = e.merchant_id AND w.entry_id = e.id AND w.live
      -- The platform's fee is its own once it is earned: no payout owns it.
      WHERE e.payee_kind <> 'platform'
        AND CASE WHEN p.id IS NULL THEN e.state IN ('reserved', 'paid') AND o.entry_id IS NULL
+                                           AND (w.entry_id IS NULL OR e.state = 'paid')
            ELSE l.amount <> e.amount
              OR (p.currency, p.payee_kind, p.payee_id) <> (e.currency, e.payee_kind, e.payee_id)
              OR e.state <> CASE WHEN p.state = 'paid' THEN 'paid' ELSE 'reserved' END END
@@ -267,20 +300,27 @@ RESERVED = """
       SELECT merchant_id, payee_kind AS owner_kind, payee_id AS owner_id, currency,
              sum(gross) AS gross
         FROM payouts p
-       WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled')
+       WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled') AND withdrawal_id IS NULL
          AND (state <> 'draft' OR EXISTS (
            SELECT FROM ledger_transfers t WHERE t.merchant_id = p.merchant_id
               AND t.code = 'reserve' AND t.cause = 'payout:' || p.id))
        GROUP BY merchant_id, payee_kind, payee_id, currency
+      UNION ALL
+      SELECT merchant_id, payee_kind, payee_id, currency, sum(amount)
+        FROM withdrawals WHERE state IN ('requested', 'in_settlement')
+       GROUP BY merchant_id, payee_kind, payee_id, currency
+    ), all_open AS (
+      SELECT merchant_id, owner_kind, owner_id, currency, sum(gross) AS gross
+        FROM open GROUP BY merchant_id, owner_kind, owner_id, currency
     ), reserved AS (
       SELECT merchant_id, owner_kind, owner_id, currency, credits - debits AS balance
         FROM ledger_accounts WHERE kind = 'reserved'
     )
     SELECT format('%s %s with merchant %s in %s', owner_kind, owner_id, merchant_id, currency)
              AS row,
-           format('reserved %s, open payouts %s', coalesce(balance, 0), coalesce(gross, 0))
-             AS wrong
-      FROM reserved FULL JOIN open USING (merchant_id, owner_kind, owner_id, currency)
+           format('reserved %s, open payouts and withdrawals %s', coalesce(balance, 0),
+                  coalesce(gross, 0)) AS wrong
+      FROM reserved FULL JOIN all_open USING (merchant_id, owner_kind, owner_id, currency)
      WHERE coalesce(balance, 0) <> coalesce(gross, 0)
 """
 
@@ -324,6 +364,84 @@ BALANCES = """
         OR coalesce(accounts.free, 0) <> coalesce(sums.free, 0) + coalesce(amount, 0)
 """
 
+WITHDRAWALS = """
+    WITH lines AS (
+      SELECT merchant_id, withdrawal_id, sum(amount) AS amount, bool_and(live) AS all_live,
+             bool_or(live) AS any_live
+        FROM withdrawal_lines GROUP BY merchant_id, withdrawal_id
+    ), expected AS (
+      SELECT w.merchant_id, 'withdrawal:' || w.id AS cause, step.code, w.amount, w.currency,
+             w.payee_kind, w.payee_id
+        FROM withdrawals w
+        LEFT JOIN payouts p ON p.merchant_id = w.merchant_id AND p.id = w.payout_id
+        CROSS JOIN LATERAL (VALUES
+          ('reserve', true),
+          ('unreserve', w.state = 'refused' AND coalesce(p.state <> 'returned', true))
+        ) AS step (code, fits)
+       WHERE step.fits
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id AND a.id = t.source_id
+       WHERE t.code IN ('reserve', 'unreserve') AND t.cause LIKE 'withdrawal:%'
+    )
+    SELECT format('withdrawal:%s of merchant %s', w.id, w.merchant_id) AS row,
+           CASE WHEN lines.amount IS DISTINCT FROM w.amount
+                THEN format('asks for %s, its entries are %s', w.amount, coalesce(lines.amount, 0))
+                ELSE format('is %s, but owns its entries %s', w.state,
+                  CASE WHEN any_live THEN 'still' ELSE 'no longer' END) END AS wrong
+      FROM withdrawals w
+      LEFT JOIN lines ON lines.merchant_id = w.merchant_id AND lines.withdrawal_id = w.id
+     WHERE lines.amount IS DISTINCT FROM w.amount
+        OR w.state = 'refused' AND lines.any_live OR w.state <> 'refused' AND NOT lines.all_live
+    UNION ALL
+    SELECT format('%s of merchant %s', cause, merchant_id),
+           format('%s of %s %s, booked %s %s', code, expected.amount, expected.currency,
+                  booked.amount, booked.currency)
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE (expected.amount, expected.currency, expected.payee_kind, expected.payee_id)
+           IS DISTINCT FROM
+           (booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
+"""
+
+# What a withdrawal left of an entry: out of it and into one of its own.
+SPLITS = """
+    SELECT format('entry:%s of merchant %s', e.id, e.merchant_id) AS row,
+           format('of %s was split into %s entries that sum up to %s', e.amount, count(*),
+                  sum(s.amount)) AS wrong
+      FROM entries s
+      JOIN entries e ON e.merchant_id = s.merchant_id AND e.id = s.split_of
+     WHERE s.split_of IS NOT NULL
+     GROUP BY e.merchant_id, e.id
+    HAVING sum(s.amount) <> 0 OR e.amount <= 0
+        OR NOT bool_and((s.payee_kind, s.payee_id, s.currency, s.commission_id)
+                        = (e.payee_kind, e.payee_id, e.currency, e.commission_id))
+"""
+
+WRITE_OFFS = """
+    WITH expected AS (
+      SELECT merchant_id, 'write_off:' || id AS cause, 'write_off' AS code, amount, currency,
+             payee_kind, payee_id
+        FROM write_offs WHERE state = 'approved'
+      UNION ALL
+      SELECT merchant_id, 'write_off:' || id, 'recover', amount, currency, payee_kind, payee_id
+        FROM write_offs WHERE recovered_at IS NOT NULL
+    ), booked AS (
+      SELECT t.merchant_id, t.cause, t.code, t.amount, a.currency, a.owner_kind, a.owner_id
+        FROM ledger_transfers t
+        JOIN ledger_accounts a ON a.merchant_id = t.merchant_id
+         AND a.id = CASE WHEN t.code = 'recover' THEN t.source_id ELSE t.target_id END
+       WHERE t.code IN ('write_off', 'recover')
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           format('%s of %s %s, booked %s %s', code, expected.amount, expected.currency,
+                  booked.amount, booked.currency) AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause, code)
+     WHERE (expected.amount, expected.currency, expected.payee_kind, expected.payee_id)
+           IS DISTINCT FROM
+           (booked.amount, booked.currency, booked.owner_kind, booked.owner_id)
+"""
+
 PAY_INS = """
     WITH expected AS (
       SELECT merchant_id, 'pay_in:' || id AS cause, 'pay_in' AS code, amount, currency
@@ -357,6 +475,63 @@ SEALS = """
         OR s.hash <> ledger_hash(before.hash, s.from_xact, s.to_xact, s.shift, s.created_at, leaves)
 """
 
+# Each transfer is put into the month that closed over it, all in one pass; what a month's end says
+# is the sum of all months until then.
+CLOSES = """
+    WITH ends AS MATERIALIZED (
+      SELECT merchant_id, array_agg(until ORDER BY until) AS untils
+        FROM book_closes GROUP BY merchant_id
+    ), flows AS MATERIALIZED (
+      SELECT t.merchant_id, width_bucket(t.created_at, ends.untils) + 1 AS place,
+             t.source_id, t.target_id, sum(t.amount) AS amount
+        FROM ledger_transfers t JOIN ends USING (merchant_id) GROUP BY 1, 2, 3, 4
+    ), moved AS (
+      SELECT merchant_id, flows.place, a.kind, a.currency,
+             sum(debit) AS debit, sum(credit) AS credit
+        FROM flows
+        CROSS JOIN LATERAL (VALUES (source_id, amount, 0), (target_id, 0, amount))
+          AS side (id, debit, credit)
+        JOIN ledger_accounts a USING (merchant_id, id)
+       GROUP BY merchant_id, flows.place, a.kind, a.currency
+    ), closes AS (
+      SELECT *, row_number() OVER chain AS place, lag(hash) OVER chain AS previous,
+             lag(month) OVER chain AS month_before
+        FROM book_closes WINDOW chain AS (PARTITION BY merchant_id ORDER BY until)
+    ), stood AS (
+      SELECT id, merchant_id, (
+               SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'currency', currency,
+                        'debits', debits, 'credits', credits) ORDER BY currency, kind), '[]')
+                 FROM (SELECT kind, currency, sum(debit) AS debits, sum(credit) AS credits
+                         FROM moved
+                        WHERE moved.merchant_id = closes.merchant_id AND moved.place <= closes.place
+                        GROUP BY kind, currency) sums
+             ) AS balances
+        FROM closes
+    )
+    SELECT format('month %s of merchant %s', to_char(month, 'YYYY-MM'), merchant_id) AS row,
+           CASE WHEN month_before <> month - interval '1 month'
+                THEN 'the month before it is not there'
+                WHEN hash <> book_close_hash(previous, merchant_id, month, timezone, until,
+                                             closed_by, created_at, closes.balances)
+                THEN 'what was closed was changed'
+                ELSE format('closed with %s, its transfers say %s', closes.balances, stood.balances)
+           END AS wrong
+      FROM closes JOIN stood USING (merchant_id, id)
+     WHERE month_before <> month - interval '1 month' OR closes.balances <> stood.balances
+        OR hash <> book_close_hash(previous, merchant_id, month, timezone, until, closed_by,
+                                   created_at, closes.balances)
+"""
+
+AUDIT = """
+    SELECT format('decision %s', id) AS row,
+           CASE WHEN id <> place THEN 'one before it is missing'
+                ELSE 'it was changed, or the one before it' END AS wrong
+      FROM (SELECT *, row_number() OVER chain AS place, lag(hash) OVER chain AS previous
+              FROM audit_log WINDOW chain AS (ORDER BY id)) decisions
+     WHERE id <> place OR hash <> audit_hash(previous, id, happened_at, action, subject,
+                                             merchant_id, user_id, key_id, detail)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -372,8 +547,13 @@ CHECKS = {
     "payouts": Check("payouts equal their transfers", PAYOUTS),
     "payout_sums": Check("payouts equal the sum of their entries", PAYOUT_SUMS),
     "payout_lines": Check("entries on their way out are in a payout that says so", PAYOUT_LINES),
-    "reserved": Check("what is reserved equals the open payouts", RESERVED),
+    "reserved": Check("what is reserved equals the open payouts and withdrawals", RESERVED),
     "balances": Check("balances of payees equal their entries", BALANCES),
+    "withdrawals": Check("withdrawals equal their transfers and entries", WITHDRAWALS),
+    "splits": Check("entries that were split sum up as before", SPLITS),
+    "write_offs": Check("write-offs equal their transfers", WRITE_OFFS),
     "pay_ins": Check("pay-ins equal their transfers", PAY_INS),
     "seals": Check("seals hold", SEALS),
+    "closes": Check("closed months stand as they were closed", CLOSES),
+    "audit": Check("what was decided stands as it was written", AUDIT),
 }

@@ -196,3 +196,41 @@ class WithdrawalLine(Model):
             unique=True, postgresql_where=sa.text("live"),
         ),
     )  # fmt: skip
+
+
+class WriteOff(Owned, Model):
+    """A payee's debt that is not expected back: asked for by one person, approved by another.
+
+    Should the payee earn again, the settlement that pays them recovers it first.
+    """
+
+    __tablename__ = "write_offs"
+
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    reason: Mapped[str]
+    state: Mapped[str] = mapped_column(default="requested")
+    created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    decided_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None]
+    recovered_at: Mapped[datetime | None]
+    note: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint("state IN ('requested', 'approved', 'refused')", name="state"),
+        sa.CheckConstraint("(state = 'requested') = (decided_by IS NULL)", name="decided"),
+        sa.CheckConstraint("state <> 'approved' OR decided_by <> created_by", name="four_eyes"),
+        sa.Index(
+            "write_offs_asked_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            unique=True, postgresql_where=sa.text("state = 'requested'"),
+        ),
+        sa.Index(
+            "write_offs_standing_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            postgresql_where=sa.text("state = 'approved' AND recovered_at IS NULL"),
+        ),
+    )  # fmt: skip

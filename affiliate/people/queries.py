@@ -56,7 +56,15 @@ def caller_of(key: ApiKey) -> Caller:
     """A key brings exactly one of its user's roles along."""
     user = db.session.get_one(User, key.user_id)
     grant = db.session.get_one(Grant, key.grant_id)
-    return Caller(user.id, (held(grant),), is_service=user.is_service, key_id=key.id)
+    roles = (held(grant),) if is_in_force(grant) else ()
+    return Caller(user.id, roles, is_service=user.is_service, key_id=key.id)
+
+
+def is_in_force(grant: Grant) -> bool:
+    """Delegated ones are for a time."""
+    if grant.since is None or grant.until is None:
+        return True
+    return grant.since <= clock.now() < grant.until
 
 
 def held(grant: Grant) -> Held:
@@ -124,6 +132,7 @@ def grant_of(
             Grant.merchant_id.is_not_distinct_from(merchant_id),
             Grant.promoter_id.is_not_distinct_from(promoter_id),
             Grant.agency_id.is_not_distinct_from(agency_id),
+            Grant.delegated_by.is_(None),
         )
     )
 
@@ -148,12 +157,18 @@ def session_of(secret: str) -> UserSession | None:
 
 
 def grants_of(user_id: int) -> list[Grant]:
-    return list(db.session.scalars(sa.select(Grant).filter_by(user_id=user_id).order_by(Grant.id)))
+    """Those in force now."""
+    found = db.session.scalars(sa.select(Grant).filter_by(user_id=user_id).order_by(Grant.id))
+    return [grant for grant in found if is_in_force(grant)]
 
 
 def merchant(merchant_id: int, *, lock: bool = False) -> Merchant:
     """NotFound if there is none; locked against others' changes when it is to be changed."""
     return _one(Merchant, merchant_id, lock=lock)
+
+
+def user(user_id: int) -> User:
+    return _one(User, user_id, lock=False)
 
 
 def promoter(promoter_id: int, *, lock: bool = False) -> Promoter:

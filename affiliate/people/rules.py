@@ -34,6 +34,7 @@ class Right(StrEnum):
     OWN_MERCHANT = "own_merchant"  # its settings, its keys and team
     READ_MONEY = "read_money"  # balances, settlements, payouts, pay-ins
     HANDLE_MONEY = "handle_money"  # execute, pay-ins, cancel, mark paid, failed or returned
+    READ_AUDIT = "read_audit"  # what was decided about it
     MAKE_SETTLEMENTS = "make_settlements"
     APPROVE_SETTLEMENTS = "approve_settlements"
     PROMOTE = "promote"  # one's own profile, links, earnings, payout accounts
@@ -51,6 +52,7 @@ HOLDERS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.OWN_MERCHANT: frozenset({Role.OPERATOR, Role.MERCHANT_OWNER}),
         Right.READ_MONEY: _FINANCE | {Role.OPERATOR, Role.MERCHANT_OWNER, Role.MERCHANT_ANALYST},
         Right.HANDLE_MONEY: frozenset({Role.OPERATOR, Role.FINANCE_MAKER}),
+        Right.READ_AUDIT: _FINANCE | {Role.OPERATOR},
         Right.MAKE_SETTLEMENTS: frozenset({Role.OPERATOR, Role.FINANCE_MAKER}),
         Right.APPROVE_SETTLEMENTS: frozenset({Role.FINANCE_CHECKER}),
         Right.PROMOTE: frozenset({Role.PROMOTER}),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pyotp
 import sqlalchemy as sa
 
-from affiliate import clock, events, security
+from affiliate import audit, clock, events, security
 from affiliate.db import db
 from affiliate.errors import Invalid
 from affiliate.i18n import _
@@ -99,6 +99,7 @@ def remove(user: User) -> None:
     db.session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     db.session.flush()
     events.record("second_factor.removed", user_id=user.id)
+    audit.record("second_factor.removed", subject=f"usr:{user.id}")
 
 
 def codes_left(user_id: int) -> int:

@@ -11,9 +11,17 @@ from flask import current_app
 from redis import Redis
 from redis.exceptions import RedisError
 
-from affiliate import clock, ids, security
+from affiliate import audit, clock, ids, security
 from affiliate.db import db
-from affiliate.errors import AffiliateError, Conflict, FieldError, Invalid, NotFound, invalid
+from affiliate.errors import (
+    AffiliateError,
+    Conflict,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    invalid,
+)
 from affiliate.i18n import _
 from affiliate.people import queries, rules, sessions
 from affiliate.people.models import (
@@ -35,7 +43,12 @@ LINK_LIVES = timedelta(days=7)
 # Only these set a password; a link that confirms an address must not.
 FOR_PASSWORDS = frozenset({"password", "reset"})
 PASSWORD_LENGTH = range(10, 1025)
+MONEY_TERMS = ("credit_limit", "minimum_payout", "payout_mode", "platform_fee_ppm", "timezone")
 TREE_LOCK = 7_238_001  # the same number stands in migration 0003
+
+
+class PeopleOnly(Forbidden):
+    code = "people_only"
 
 
 class EmailTaken(Conflict):
@@ -110,11 +123,23 @@ def disable_user(user: User) -> None:
     sessions.end_all(user.id)
     _void_links(user.id)
     db.session.flush()
+    audit.record("user.disabled", subject=f"usr:{user.id}")
 
 
 def enable_user(user: User) -> None:
+    if user.disabled_at is None:
+        return
     user.disabled_at = None
     db.session.flush()
+    audit.record("user.enabled", subject=f"usr:{user.id}")
+
+
+def person(user_id: int) -> User:
+    """Four eyes are people's eyes: a service user is nobody's."""
+    user = db.session.get_one(User, user_id)
+    if user.is_service or user.disabled_at is not None:
+        raise PeopleOnly(_("Only a person can decide this, not a service key."))
+    return user
 
 
 def _void_links(user_id: int) -> None:
@@ -149,6 +174,15 @@ def grant(
     new = Grant(user_id=user.id, role=role, **place)
     db.session.add(new)
     db.session.flush()
+    if role is not Role.PROMOTER:  # power over nothing but one's own
+        agency = None if agency_id is None else f"agn:{agency_id}"
+        audit.record(
+            "role.granted",
+            subject=f"usr:{user.id}",
+            merchant_id=merchant_id,
+            role=role,
+            agency=agency,
+        )
     return new
 
 
@@ -220,6 +254,7 @@ def set_up_totp(user: User, secret: str | None = None) -> str:
     user.totp_secret = security.seal(secret.encode(), place=TOTP_PLACE)
     user.totp_last_step = 0
     db.session.flush()
+    audit.record("second_factor.set_up", subject=f"usr:{user.id}")
     return pyotp.TOTP(secret).provisioning_uri(name=user.email or user.name, issuer_name="Tuike")
 
 
@@ -307,6 +342,14 @@ def create_key(
     )
     db.session.add(key)
     db.session.flush()
+    audit.record(
+        "key.made",
+        subject=f"key:{key.id}",
+        merchant_id=merchant_id,
+        role=role,
+        user=f"usr:{user.id}",
+        name=name,
+    )
     return key, f"aff_live_{ids.encode('key', key.id).removeprefix('key_')}_{secret}"
 
 
@@ -322,6 +365,8 @@ def revoke_key(key: ApiKey) -> None:
         key.revoked_at = clock.now()
         key.version += 1
         db.session.flush()
+        merchant_id = db.session.get_one(Grant, key.grant_id).merchant_id
+        audit.record("key.revoked", subject=f"key:{key.id}", merchant_id=merchant_id, name=key.name)
 
 
 def touch_key(key_id: int) -> None:
@@ -358,11 +403,25 @@ def create_merchant(
     )
     db.session.add(merchant)
     db.session.flush()
+    audit.record(
+        "merchant.made", subject=f"mer:{merchant.id}", merchant_id=merchant.id,
+        **{name: getattr(merchant, name) for name in MONEY_TERMS},
+    )  # fmt: skip
     return merchant
 
 
 def change_merchant(merchant: Merchant, changes: dict[str, Any]) -> None:
+    """What it pays, when and on which terms is a decision about money, with before and after."""
+    changed: dict[str, Any] = {
+        name: [before, changes[name]]
+        for name in MONEY_TERMS
+        if name in changes and (before := getattr(merchant, name)) != changes[name]
+    }
     _change(merchant, changes)
+    if changed:
+        audit.record(
+            "merchant.changed", subject=f"mer:{merchant.id}", merchant_id=merchant.id, **changed
+        )
 
 
 def create_promoter(
@@ -397,7 +456,8 @@ def move_sponsor(promoter: Promoter, sponsor_id: int | None) -> None:
     # First the lock, then the row: the trigger alone would take them the other way round.
     db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(TREE_LOCK)))
     db.session.refresh(promoter, with_for_update=True)
-    if promoter.sponsor_id == sponsor_id:
+    before = promoter.sponsor_id
+    if before == sponsor_id:
         return
     if sponsor_id is not None:
         _check_sponsor(sponsor_id)
@@ -413,6 +473,11 @@ def move_sponsor(promoter: Promoter, sponsor_id: int | None) -> None:
         message = _("This sponsor stands below the promoter.")
         wrong = FieldError("/sponsor", "sponsor_cycle", message)
         raise SponsorCycle(message, errors=(wrong,)) from error
+    audit.record(
+        "promoter.moved",
+        subject=f"prm:{promoter.id}",
+        sponsor=[each and f"prm:{each}" for each in (before, sponsor_id)],
+    )
 
 
 def suspend(promoter: Promoter) -> None:
@@ -423,6 +488,7 @@ def suspend(promoter: Promoter) -> None:
     promoter.version += 1
     db.session.add(Suspension(promoter_id=promoter.id, since=promoter.suspended_at))
     db.session.flush()
+    audit.record("promoter.suspended", subject=f"prm:{promoter.id}")
 
 
 def resume(promoter: Promoter) -> None:
@@ -436,6 +502,7 @@ def resume(promoter: Promoter) -> None:
         .where(Suspension.promoter_id == promoter.id, Suspension.until.is_(None))
         .values(until=sa.func.greatest(Suspension.since, clock.now()))
     )
+    audit.record("promoter.resumed", subject=f"prm:{promoter.id}")
 
 
 def _check_sponsor(sponsor_id: int) -> None:

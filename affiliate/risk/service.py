@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate import clock, events
+from affiliate import audit, clock, events
 from affiliate.attribution.models import Binding
 from affiliate.attribution.service import Credit
 from affiliate.commissions import service as commissions
@@ -215,3 +215,6 @@ def _decide(case: Case, state: CaseState, by: int, note: str | None) -> None:
     case.state, case.decided_at, case.decided_by, case.note = state, clock.now(), by, note
     case.version += 1
     db.session.flush()
+    audit.record(
+        f"case.{state}", subject=f"rsk:{case.id}", by=by, merchant_id=case.merchant_id, note=note
+    )

@@ -1,19 +1,20 @@
-"""`affiliate settle`: a settlement from the shell, built while one watches."""
+"""`affiliate settle`, a settlement built while one watches; and `affiliate ledger close`."""
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
 
 import click
 
 from affiliate import clock, ids
 from affiliate.db import db, unit_of_work
 from affiliate.errors import Forbidden, NotFound
+from affiliate.ledger.cli import ledger
 from affiliate.money import decimal_text
 from affiliate.people import queries as people
 from affiliate.people.rules import Caller, Right
-from affiliate.settlement import queries, runs, service
+from affiliate.settlement import closing, queries, runs, service
 from affiliate.settlement.models import Settlement
-from affiliate.shell import application
+from affiliate.shell import application, in_app
 
 
 class Through(click.ParamType[datetime]):
@@ -26,6 +27,37 @@ class Through(click.ParamType[datetime]):
             return value if isinstance(value, datetime) else clock.instant(value)
         except (ValueError, OverflowError) as wrong:
             self.fail(f"{value!r} is neither a date nor a time with its zone: {wrong}", param, ctx)
+
+
+class Month(click.ParamType[date]):
+    name = "month"
+
+    def convert(
+        self, value: str | date, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(f"{value}-01")
+        except ValueError:
+            self.fail(f"{value!r} is no month, for example 2026-10", param, ctx)
+
+
+@ledger.command()
+@click.option("--merchant", required=True, metavar="ID", help="mer_…, whose books.")
+@click.option("--month", required=True, type=Month(), help="For example 2026-10; it must be over.")
+@click.option("--as", "email", required=True, metavar="E-MAIL", help="Who closes it.")
+@in_app
+def close(merchant: str, month: date, email: str) -> None:
+    """Close a month: its books take no more transfers.
+
+    What comes later is booked in the month that is open. Months close in their order, and only
+    when the books prove themselves.
+    """
+    caller = _caller(email)
+    merchant_id = people.merchant(ids.decode_one("mer", merchant)).id
+    caller.require(Right.HANDLE_MONEY, merchant_id)
+    row = closing.close(merchant_id, month, by=caller.user_id)
+    click.echo(f"{ids.encode('bkc', merchant_id, row.id)} closed until {row.until.isoformat()}")
+    click.echo(f"  hash {row.hash.hex()}")
 
 
 @click.command()

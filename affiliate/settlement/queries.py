@@ -12,7 +12,7 @@ from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.payouts.models import Payout
 from affiliate.payouts.models import State as PayoutState
-from affiliate.settlement.models import CarryOver, PayIn, PayoutFile, Settlement, State
+from affiliate.settlement.models import CarryOver, Flag, PayIn, PayoutFile, Settlement, State
 
 QUIET = timedelta(minutes=1)  # a job that works writes `worked_at` many times a minute
 
@@ -136,6 +136,46 @@ def reversed_since(settlement: Settlement, limit: int = 200) -> Sequence[sa.Row[
     """
     given = {"merchant": settlement.merchant_id, "settlement": settlement.id, "limit": limit}
     return db.session.execute(REVERSED_SINCE, given).all()
+
+
+def flags(settlement: Settlement, limit: int = 200) -> Sequence[sa.Row[Any]]:
+    """What the build found to look at twice, of payouts that are not cancelled; largest first."""
+    return db.session.execute(
+        sa.select(Flag.payout_id, Flag.code, Flag.detail, Payout.net, Payout.currency)
+        .join(Payout, sa.and_(Payout.merchant_id == Flag.merchant_id, Payout.id == Flag.payout_id))
+        .where(
+            Flag.merchant_id == settlement.merchant_id,
+            Flag.settlement_id == settlement.id,
+            Payout.state != PayoutState.CANCELLED,
+        )
+        .order_by(Payout.net.desc(), Flag.id)
+        .limit(limit)
+    ).all()
+
+
+def before(settlement: Settlement) -> Settlement | None:
+    """The merchant's last one before this that was approved."""
+    return db.session.scalar(
+        sa.select(Settlement)
+        .where(
+            Settlement.merchant_id == settlement.merchant_id,
+            Settlement.id < settlement.id,
+            Settlement.state.in_([State.APPROVED, State.EXECUTING, State.CLOSED]),
+        )
+        .order_by(Settlement.id.desc())
+        .limit(1)
+    )
+
+
+def compared(settlement: Settlement, with_: Settlement) -> dict[str, tuple[int, int]]:
+    """By currency: how many more payouts, and how much more money, than then."""
+    nothing = {"payouts": 0, "net": 0}
+    found = {}
+    for currency in sorted(settlement.totals.keys() | with_.totals.keys()):
+        now = settlement.totals.get(currency, nothing)
+        then = with_.totals.get(currency, nothing)
+        found[currency] = (now["payouts"] - then["payouts"], now["net"] - then["net"])
+    return found
 
 
 def files(merchant_id: int, settlement_id: int) -> Sequence[PayoutFile]:

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import OperationalError
 
 from affiliate.commissions import service as commissions
 from affiliate.db import unit_of_work
 from affiliate.ledger.service import Overdrawn
+from affiliate.payouts.service import EntriesChanged
 from affiliate.settlement import queries, service
 from affiliate.settlement.models import State
 
 log = structlog.get_logger(__name__)
 
+AGAIN = (Overdrawn, EntriesChanged, OperationalError)
 PAYEES = 5000  # in one transaction
 ENTRIES = 5000
 TRIES = 5
@@ -30,6 +34,8 @@ class Progress:
 
 def build(merchant_id: int, settlement_id: int, *, size: int = PAYEES) -> Iterator[Progress]:
     """Release what is due, then make payouts until the settlement is ready for review."""
+    with unit_of_work():
+        service.cancel_held(merchant_id)
     yield from _release(merchant_id, settlement_id)
     tries = 0
     while True:
@@ -37,9 +43,11 @@ def build(merchant_id: int, settlement_id: int, *, size: int = PAYEES) -> Iterat
             with unit_of_work():
                 more = service.build_chunk(merchant_id, settlement_id, size)
                 now = queries.progress(merchant_id, settlement_id)
-        except Overdrawn:
+        except AGAIN as error:
             # A refund came between reading the entries and reserving the money. Read again, and
             # with fewer payees there is less time for the next one to come between.
+            if isinstance(error, OperationalError) and not isinstance(error.orig, DeadlockDetected):
+                raise
             size, tries = max(1, size // 8), tries + 1
             log.info("building again after a refund", settlement=settlement_id, size=size)
             if tries > TRIES:

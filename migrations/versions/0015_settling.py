@@ -115,7 +115,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.BigInteger(), nullable=False),
         sa.Column("decided_by", sa.BigInteger(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("recovered_in", sa.BigInteger(), nullable=True),
+        sa.Column("recovered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -137,11 +137,6 @@ def upgrade() -> None:
             ["decided_by"], ["users.id"], name=op.f("write_offs_decided_by_fkey")
         ),
         sa.ForeignKeyConstraint(
-            ["merchant_id", "recovered_in"],
-            ["settlements.merchant_id", "settlements.id"],
-            name=op.f("write_offs_merchant_id_recovered_in_fkey"),
-        ),
-        sa.ForeignKeyConstraint(
             ["merchant_id"], ["merchants.id"], name=op.f("write_offs_merchant_id_fkey")
         ),
         sa.PrimaryKeyConstraint("merchant_id", "id", name=op.f("write_offs_pkey")),
@@ -158,7 +153,7 @@ def upgrade() -> None:
         "write_offs",
         ["merchant_id", "payee_kind", "payee_id", "currency"],
         unique=False,
-        postgresql_where=sa.text("state = 'approved' AND recovered_in IS NULL"),
+        postgresql_where=sa.text("state = 'approved' AND recovered_at IS NULL"),
     )
     op.create_table(
         "settlement_flags",
@@ -376,7 +371,7 @@ def downgrade() -> None:
     op.drop_index(
         "write_offs_standing_idx",
         table_name="write_offs",
-        postgresql_where=sa.text("state = 'approved' AND recovered_in IS NULL"),
+        postgresql_where=sa.text("state = 'approved' AND recovered_at IS NULL"),
     )
     op.drop_index(
         "write_offs_asked_idx",
@@ -494,7 +489,7 @@ CREATE TRIGGER write_offs_stay BEFORE UPDATE ON write_offs FOR EACH ROW
         OR OLD.decided_by IS NOT NULL
         AND (OLD.state, OLD.decided_by, OLD.decided_at)
             IS DISTINCT FROM (NEW.state, NEW.decided_by, NEW.decided_at)
-        OR OLD.recovered_in IS NOT NULL AND OLD.recovered_in IS DISTINCT FROM NEW.recovered_in)
+        OR OLD.recovered_at IS NOT NULL AND OLD.recovered_at IS DISTINCT FROM NEW.recovered_at)
   EXECUTE FUNCTION ledger_refuse('what was asked and decided stays');
 
 CREATE TRIGGER approval_exceptions_stay BEFORE UPDATE ON approval_exceptions FOR EACH ROW

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0016_shops"
-down_revision = "0015_settling"
+down_revision = "0018_books"
 branch_labels = None
 depends_on = None
 

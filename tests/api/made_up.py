@@ -14,18 +14,22 @@ from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.money import Money
-from affiliate.people import queries
+from affiliate.payouts import service as payouts
+from affiliate.people import delegations, queries
 from affiliate.people.models import Role
+from affiliate.programs import grades
 from affiliate.programs import queries as programs
 from affiliate.programs import service as programs_service
 from affiliate.programs.service import Stated, Target
 from affiliate.risk import service as risk
+from affiliate.settlement import closing
 from affiliate.settlement import service as settlement
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
-from tests.factories.people import a_key, a_merchant, a_user, an_agency
+from tests.factories.people import a_key, a_merchant, a_promoter, a_user, an_agency
 from tests.factories.programs import a_program
 from tests.factories.settlement import (
+    a_commission,
     a_settlement,
     an_account,
     an_entry,
@@ -60,6 +64,12 @@ class House:
         with unit_of_work():
             an_entry(self.merchant, self.promoter, 3000)
         a_settlement(self.merchant, self.maker)
+        with unit_of_work():
+            sold = a_commission(self.merchant, self.agency, via=self.promoter)
+            an_entry(self.merchant, self.agency, 200, commission=sold)
+            zone = self.merchant.timezone
+            last_month = grades.shifted(grades.month_of(clock.now(), zone), -1)
+            closing.close(self.merchant.id, last_month, by=self.maker.id)
 
     def _found(self, domain: str) -> None:
         self.merchant = a_merchant()
@@ -85,11 +95,36 @@ class House:
         settlement.record_pay_in(
             self.merchant.id, Money(100, "BRL"), reference=domain, by=self.maker.id
         )
+        settlement.record_exception(
+            self.merchant.id, reason="One person", limits={"BRL": 1}, by=self.maker.id,
+            until=clock.now() + timedelta(9),
+        )  # fmt: skip
+        delegations.set_limit(self.checker.id, "BRL", 10**12)
+        delegations.delegate(
+            self.checker.id, a_user(Role.FINANCE_AUDITOR).id, since=clock.now(),
+            until=clock.now() + timedelta(9),
+        )  # fmt: skip
+        debtor = a_promoter()
+        an_entry(self.merchant, debtor, -70)
+        payouts.request_write_off(
+            self.merchant.id, ("promoter", debtor.id), "BRL", amount=70, reason="Gone",
+            by=self.maker.id,
+        )  # fmt: skip
+        self._withdrawal()
         db.session.add(
             Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",
                   topic="order.updated", received_at=clock.now(), state="quarantined",
                   error={"code": "missing", "pointer": "/data/id", "message": "Missing"})
         )  # fmt: skip
+
+    def _withdrawal(self) -> None:
+        """One that is refused, so that the entries are there for others."""
+        an_entry(self.merchant, self.promoter, 90)
+        self.merchant.payout_mode = "on_request"
+        payee = ("promoter", self.promoter.id)
+        asked = payouts.withdraw(self.merchant.id, payee, "BRL", by=self.maker.id)
+        payouts.refuse(self.merchant.id, asked.id, by=self.maker.id, reason="no")
+        self.merchant.payout_mode = "automatic"
 
 
 class Dice:

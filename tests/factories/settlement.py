@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 def an_account(payee: Promoter | Agency, *, currency: str = "BRL", **fields: str) -> PayoutAccount:
     return payouts.add_account(
-        "agency" if isinstance(payee, Agency) else "promoter",
+        kind_of(payee),
         payee.id,
         rail="file",
         country=fields.get("iban", "BR")[:2],
@@ -46,7 +46,7 @@ def an_account(payee: Promoter | Agency, *, currency: str = "BRL", **fields: str
 
 def an_entry(
     merchant: Merchant,
-    promoter: Promoter,
+    payee: Promoter | Agency,
     amount: int,
     *,
     currency: str = "BRL",
@@ -56,14 +56,14 @@ def an_entry(
     commission: Commission | None = None,
 ) -> Entry:
     """An entry with its transfers. A negative one in `available` is a reversal after release."""
-    commission = commission or a_commission(merchant, promoter, currency=currency)
+    commission = commission or a_commission(merchant, payee, currency=currency)
     taken_back = amount < 0 and state == State.AVAILABLE
     entry = Entry(
         merchant_id=merchant.id,
         commission_id=commission.id,
         order_id=commission.order_id,
-        payee_kind="promoter",
-        payee_id=promoter.id,
+        payee_kind=kind_of(payee),
+        payee_id=payee.id,
         currency=currency,
         amount=amount,
         state=state,
@@ -80,7 +80,7 @@ def an_entry(
 
 
 def _postings(entry: Entry) -> list[Posting]:
-    owner = (entry.merchant_id, "promoter", entry.payee_id, entry.currency)
+    owner = (entry.merchant_id, entry.payee_kind, entry.payee_id, entry.currency)
     owed = ledger.receivable(entry.merchant_id, entry.currency)
     cause = f"entry:{entry.id}"
     if entry.amount < 0:
@@ -95,11 +95,21 @@ def _postings(entry: Entry) -> list[Posting]:
     return [accrued, released] if entry.state == State.AVAILABLE else [accrued]
 
 
-def a_commission(merchant: Merchant, promoter: Promoter, *, currency: str = "BRL") -> Commission:
+def kind_of(payee: Promoter | Agency) -> str:
+    return "agency" if isinstance(payee, Agency) else "promoter"
+
+
+def a_commission(
+    merchant: Merchant,
+    payee: Promoter | Agency,
+    *,
+    currency: str = "BRL",
+    via: Promoter | None = None,
+) -> Commission:
     order, line, program = _an_order(merchant, currency)
     commission = Commission(
-        merchant_id=merchant.id, order_id=order.id, line_id=line.id, payee_kind="promoter",
-        payee_id=promoter.id, role="direct", via_id=promoter.id, program_id=program.id,
+        merchant_id=merchant.id, order_id=order.id, line_id=line.id, payee_kind=kind_of(payee),
+        payee_id=payee.id, role="direct", via_id=(via or payee).id, program_id=program.id,
         terms_id=1, currency=currency, base=10_000, remaining=10_000, rate_ppm=100_000,
     )  # fmt: skip
     db.session.add(commission)

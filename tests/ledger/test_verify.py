@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from affiliate import cli
+from affiliate import cli, clock
 from affiliate.commissions.models import Entry, State
 from affiliate.db import db, unit_of_work
 from affiliate.ledger import service as ledger
@@ -14,6 +14,7 @@ from affiliate.ledger.service import Code, Posting
 from affiliate.ledger.verify import CHECKS, check, verify
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
+from affiliate.payouts.models import WriteOff
 from affiliate.people.models import Role
 from affiliate.settlement import service as settlements
 from tests.factories.people import a_merchant, a_promoter, a_user
@@ -58,8 +59,20 @@ def make_business():
     a_platform_fee(merchant, bea, -5)
     an_estimate(merchant, bea, 999)
     settlements.record_pay_in(merchant.id, Money(800, "BRL"), reference="TED 1", by=maker.id)
-    ledger.post([Posting(Code.WRITE_OFF, "write_off:1", ledger.bad_debt(merchant.id, "BRL"),
+    written_off = WriteOff(
+        merchant_id=merchant.id, payee_kind="promoter", payee_id=bea.id, currency="BRL", amount=9,
+        reason="Gone", state="approved", created_by=maker.id, decided_by=checker.id,
+        decided_at=clock.now(),
+    )  # fmt: skip
+    db.session.add(written_off)
+    db.session.flush()
+    ledger.post([Posting(Code.WRITE_OFF, f"write_off:{written_off.id}",
+                         ledger.bad_debt(merchant.id, "BRL"),
                          ledger.available(merchant.id, "promoter", bea.id, "BRL"), 9)])  # fmt: skip
+    asked_of = a_merchant(payout_mode="on_request")
+    an_entry(asked_of, ana, 64)
+    an_entry(asked_of, ana, 32)
+    payouts.withdraw(asked_of.id, ("promoter", ana.id), "BRL", by=maker.id, amount=80)
 
 
 def a_platform_fee(merchant, via, amount):
@@ -199,7 +212,7 @@ TAMPERINGS = [
     ),
     (
         "UPDATE payouts SET state = 'failed' WHERE state = 'awaiting_approval'",
-        "reserved", "reserved 300, open payouts 0",
+        "reserved", "reserved 300, open payouts and withdrawals 0",
     ),
     (
         "UPDATE entries SET amount = 501 WHERE amount = 500",
@@ -209,6 +222,23 @@ TAMPERINGS = [
         "UPDATE entries SET state = 'estimated' WHERE amount = 70",
         "balances", "available and reserved 79; the entries say 400 and 9",
     ),
+    ("UPDATE withdrawals SET amount = 81", "withdrawals", "asks for 81, its entries are 80"),
+    ("UPDATE withdrawals SET amount = 81", "reserved", "open payouts and withdrawals 81"),
+    (
+        "UPDATE withdrawal_lines SET live = false",
+        "withdrawals", "is requested, but owns its entries no longer",
+    ),
+    ("UPDATE withdrawal_lines SET live = false", "payout_lines", "no payout or settlement owns it"),
+    (
+        "DELETE FROM ledger_transfers WHERE cause LIKE 'withdrawal:%'",
+        "withdrawals", "reserve of 80 BRL, booked",
+    ),
+    (
+        "UPDATE entries SET amount = amount + 1 WHERE split_of IS NOT NULL AND amount > 0",
+        "splits", "was split into 2 entries that sum up to 1",
+    ),
+    ("UPDATE write_offs SET amount = 8", "write_offs", "write_off of 8 BRL, booked 9 BRL"),
+    ("UPDATE write_offs SET recovered_at = now()", "write_offs", "recover of 9 BRL, booked"),
     ("UPDATE pay_ins SET amount = 799", "pay_ins", "pay_in of 799 BRL, booked 800 BRL"),
     ("UPDATE pay_ins SET returned_at = now()", "pay_ins", "return_pay_in of 800 BRL, booked"),
 ]  # fmt: skip

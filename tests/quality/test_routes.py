@@ -30,6 +30,20 @@ SENT = {
     "POST /api/v1/programs/<program_id>/agency-rates": {
         "agency": "agency_id", "mode": "own", "ppm": 5, "product": "product_id",
     },
+    "POST /api/v1/approval-limits": {"user": "user_id", "most": {"amount": 5, "currency": "BRL"}},
+    "POST /api/v1/approval-exceptions": {
+        "merchant": "merchant_id", "reason": "r", "limits": [{"amount": 5, "currency": "BRL"}],
+        "until": "2100-01-01T00:00:00Z",
+    },
+    "POST /api/v1/delegations": {
+        "to": "user_id", "since": "2026-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z",
+    },
+    "POST /api/v1/withdrawals": {"merchant": "merchant_id", "currency": "BRL"},
+    "POST /api/v1/withdrawals/<withdrawal_id>/refuse": {"reason": "why not"},
+    "POST /api/v1/write-offs": {
+        "merchant": "merchant_id", "promoter": "promoter_id", "reason": "r",
+        "amount": {"amount": 5, "currency": "BRL"},
+    },
     "POST /api/v1/claims": {
         "program": "program_id", "promoter": "promoter_id", "shop": "shop_id",
         "order_number": "1", "evidence": "e",
@@ -53,6 +67,7 @@ SENT = {
     "POST /api/v1/pay-ins": {
         "merchant": "merchant_id", "money": {"amount": 5, "currency": "BRL"}, "reference": "r",
     },
+    "POST /api/v1/pay-ins/<pay_in_id>/return": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/cancel": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/mark-failed": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/mark-returned": {"reason": "why not"},
@@ -77,6 +92,8 @@ SENT = {
         "currency": "BRL", "country": "BR",
     },
     "POST /api/v1/shops/<shop_id>/orders": {"content": "b3JkZXJfaWQ="},
+    "POST /api/v1/merchants/<merchant_id>/book-closes": {"month": "2020-01"},
+    "POST /finance/closes/": {"merchant": "merchant_id", "month": "2020-01"},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},

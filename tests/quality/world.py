@@ -16,18 +16,27 @@ from affiliate.catalog.models import Product, Shop
 from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
-from affiliate.ledger.models import Account
+from affiliate.ledger.models import Account, BookClose
 from affiliate.links.models import Link
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
-from affiliate.payouts.models import Payout, PayoutAccount
+from affiliate.payouts.models import Payout, PayoutAccount, Withdrawal, WriteOff
 from affiliate.people import joining, service
-from affiliate.people.models import ApiKey, Grant, Merchant, Promoter, Role, User, UserSession
+from affiliate.people.models import (
+    ApiKey,
+    ApprovalLimit,
+    Grant,
+    Merchant,
+    Promoter,
+    Role,
+    User,
+    UserSession,
+)
 from affiliate.programs.models import AgencyRate, Grade, Group, Membership, Program
 from affiliate.programs.models import Rule as CommissionRule
 from affiliate.risk.models import Case
-from affiliate.settlement.models import PayIn, PayoutFile, Settlement
+from affiliate.settlement.models import ApprovalException, PayIn, PayoutFile, Settlement
 from tests.api.made_up import House
 from tests.consoles.signed_in import TOKEN, open_session, token
 from tests.factories.people import a_promoter, a_user
@@ -51,6 +60,9 @@ ROWS: dict[str, tuple[str, Any]] = {
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
+    "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
+    "exception_id": ("exc", ApprovalException),
+    "close_id": ("bkc", BookClose),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {
@@ -60,6 +72,8 @@ INSTEAD = {
     "account.take_in": {"code": "invitation"},
     "finance.account": {"account_id": "account"},
     "finance.file": {"settlement_id": "executed"},
+    "finance.new_write_off": {"account": "debt"},
+    "finance.ask_write_off": {"account": "debt"},
     "api.payout_accounts_one_of_agency": {"account_id": "agency_account"},
     "api.payout_accounts_change_of_agency": {"account_id": "agency_account"},
     "api.settlements_download": {"settlement_id": "executed"},
@@ -180,6 +194,8 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "place_id": ("pla", first(Grant, user_id=owner.id)),
         "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id, payee_kind="promoter")),
         "agency_id": ("agn", ours.agency),
+        "limit_id": ("lim", first(ApprovalLimit, user_id=ours.checker.id)),
+        "delegation_id": ("dlg", first(Grant, delegated_by=ours.checker.id)),
         "agency_account": ("acc", first(PayoutAccount, payee_kind="agency")),
     }.items():
         places[name] = ids.encode(row[0], row[1].id)
@@ -195,6 +211,10 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "code": first(Link, promoter_id=promoter_id).code,
         "invitation": joining.invite_code(promoter_id),
         "filename": "dist/manifest.json",
+        "currency": "BRL",
+        "debt": ids.encode(
+            "lac", merchant_id, first(Account, merchant_id=merchant_id, kind="available").id
+        ),
     }
 
 

@@ -258,7 +258,7 @@ def test_chunks_of_any_size_make_the_same_payouts(merchant, maker, size):
 
     assert sorted(each.gross for each in payouts_of(settlement)) == [100, 200, 300]
     assert progress[-1] == (3, 3)
-    assert len(progress) == -(-3 // size) + 1
+    assert len(set(progress)) == -(-3 // size)
 
 
 class Killed(BaseException):
@@ -392,7 +392,7 @@ def test_a_long_build_takes_turns(merchant, maker, rung, monkeypatch):
         db.session.refresh(settlement)
         turns += 1
 
-    assert turns == 4
+    assert turns == 7  # three to make the payouts, three to have them wait, one to look
     assert sorted(each.gross for each in payouts_of(settlement)) == [100, 200, 300]
 
 

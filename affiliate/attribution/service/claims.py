@@ -6,7 +6,7 @@ An accepted claim moves the credit; `commissions.service.accept_claim` books wha
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.attribution.models import Claim, ClaimState
 from affiliate.catalog.models import Shop
 from affiliate.db import db
@@ -107,3 +107,7 @@ def _decide(claim: Claim, state: ClaimState, *, by: int, reason: str | None) -> 
     claim.reason = reason
     claim.version += 1
     db.session.flush()
+    audit.record(
+        f"claim.{state}", subject=f"clm:{claim.id}", by=by, merchant_id=claim.merchant_id,
+        reason=reason,
+    )  # fmt: skip

@@ -24,6 +24,7 @@ from affiliate.commissions.service.simulating import (
     simulate,
     simulation,
 )
+from affiliate.commissions.service.splitting import split
 
 __all__ = [
     "ConfirmationNeeded",
@@ -45,6 +46,7 @@ __all__ = [
     "release",
     "simulate",
     "simulation",
+    "split",
     "void_order",
     "volumes_of",
 ]

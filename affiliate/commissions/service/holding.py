@@ -158,7 +158,7 @@ REFRESH = sa.text("""
                                  WHERE h.merchant_id = :merchant AND h.lifted_at IS NULL
                                    AND (h.order_id = e.order_id
                                         OR (h.payee_kind, h.payee_id) = (e.payee_kind, e.payee_id)))
-                      END AS reason
+                      END AS reason, e.on_hold = 'merchant_unfunded' AS unfunded
           FROM entries e
           JOIN orders o ON o.merchant_id = e.merchant_id AND o.id = e.order_id
          WHERE e.merchant_id = :merchant AND e.order_id = ANY (:orders)
@@ -168,5 +168,6 @@ REFRESH = sa.text("""
     UPDATE entries e SET on_hold = w.reason
       FROM wanted w
      WHERE e.merchant_id = :merchant AND e.id = w.id AND e.on_hold IS DISTINCT FROM w.reason
+       AND (w.reason IS NOT NULL OR w.unfunded IS NOT TRUE)
     RETURNING e.state
 """)

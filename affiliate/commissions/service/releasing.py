@@ -1,6 +1,6 @@
 """Along the states: released when the hold is over, and moved with their payout."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,60 +9,66 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.commissions.models import Commission, Entry, State
 from affiliate.commissions.service import holding
-from affiliate.db import db
+from affiliate.db import among, db, numbers
 from affiliate.ledger import service as ledger
-from affiliate.ledger.service import Code, Posting
+from affiliate.ledger.models import Kind
+from affiliate.people.models import Merchant
 
 
 def release(merchant_id: int, through: datetime, limit: int = 5000) -> int:
     """Release what is due: pending entries, not on hold, whose hold ended by `through`.
 
-    Takes up to `limit` entries in one go and returns how many; call it until it returns 0. Two at
-    once share the work. The commissions are locked first, so a refund of the same order waits.
+    Takes up to about `limit` entries in one go and returns how many it changed; call it until it
+    returns 0. Two at once share the work. The commissions are locked first, so a refund of the
+    same order waits.
+
+    A merchant with a credit limit has no more released than its pay-ins and the limit cover. The
+    rest stays pending as `merchant_unfunded`, and goes oldest first once there is money.
     """
-    due = (
-        sa.select(Entry.commission_id)
-        .where(
-            Entry.merchant_id == merchant_id,
-            Entry.state == State.PENDING,
-            Entry.on_hold.is_(None),
-            Entry.hold_until <= through,
-        )
-        .order_by(Entry.hold_until, Entry.commission_id)
-        .limit(limit)
-    )
-    locked = db.session.scalars(
+    given = {"merchant": merchant_id, "through": through, "limit": limit, "now": clock.now()}
+    merchant = db.session.get_one(Merchant, merchant_id, populate_existing=True)
+    if merchant.credit_limit is None:
+        return _release(given, db.session.scalars(DUE, given | {"currency": None}).all())
+    lent = {merchant.currency: merchant.credit_limit}
+    db.session.execute(ALONE, {"name": f"funding/{merchant_id}"})
+    changed = 0
+    for currency in db.session.scalars(CURRENCIES, given).all():
+        changed += _release_funded(given | {"currency": currency}, lent.get(currency, 0))
+    return changed
+
+
+def _release_funded(given: dict[str, Any], lent: int) -> int:
+    due = db.session.scalars(DUE, given).all()
+    if not due:
+        return 0
+    left = lent - (db.session.scalar(USED, given) or 0)
+    funded = db.session.scalars(FUNDED, given | {"due": numbers(due), "left": left}).all()
+    released = _release(given, funded) if funded else 0
+    if len(funded) == len(due):
+        return released
+    waiting = _lock(given, db.session.scalars(UNMARKED, given).all())
+    marked = db.session.scalars(MARK, given | {"commissions": numbers(waiting)}).all()
+    return released + len(marked)
+
+
+def _release(given: dict[str, Any], due: Sequence[int]) -> int:
+    if not (locked := _lock(given, due)):
+        return 0
+    given = given | {"commissions": numbers(locked)}
+    ledger.open_accounts(WHOSE, Kind.AVAILABLE, given)
+    return ledger.post_from(RELEASE, given)
+
+
+def _lock(given: dict[str, Any], commission_ids: Sequence[int]) -> Sequence[int]:
+    """Those that nobody else works on."""
+    return db.session.scalars(
         sa.select(Commission.id)
-        .where(Commission.merchant_id == merchant_id, Commission.id.in_(due))
+        .where(
+            Commission.merchant_id == given["merchant"], among(Commission.id, set(commission_ids))
+        )
         .order_by(Commission.id)
         .with_for_update(key_share=True, skip_locked=True)
     ).all()
-    if not locked:
-        return 0
-    released = db.session.execute(
-        sa.update(Entry)
-        .where(
-            Entry.merchant_id == merchant_id,
-            Entry.commission_id.in_(locked),
-            Entry.state == State.PENDING,
-            Entry.on_hold.is_(None),
-            Entry.hold_until <= through,
-        )
-        .values(state=State.AVAILABLE, released_at=clock.now())
-        .returning(Entry.id, Entry.payee_kind, Entry.payee_id, Entry.currency, Entry.amount)
-    ).all()
-    ledger.post([_release_posting(merchant_id, *row) for row in released])
-    return len(released)
-
-
-def _release_posting(
-    merchant_id: int, entry_id: int, payee_kind: str, payee_id: int, currency: str, amount: int
-) -> Posting:
-    payee = (merchant_id, payee_kind, payee_id, currency)
-    held, free = ledger.pending(*payee), ledger.available(*payee)
-    if amount > 0:
-        return Posting(Code.RELEASE, f"entry:{entry_id}", held, free, amount)
-    return Posting(Code.UNRELEASE, f"entry:{entry_id}", free, held, -amount)
 
 
 def move_entries(
@@ -83,3 +89,90 @@ def move_entries(
         # A hold may have come or gone while the money was away.
         holding.refresh(merchant_id, set(moved))
     return len(moved)
+
+
+ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+# A side each, so that each walks down its own index no further than it must.
+DUE = sa.text("""
+    SELECT commission_id FROM (
+      (SELECT commission_id, hold_until FROM entries
+        WHERE merchant_id = :merchant AND state = 'pending' AND on_hold IS NULL
+          AND hold_until <= :through
+          AND (CAST(:currency AS text) IS NULL OR currency = :currency)
+        ORDER BY hold_until LIMIT :limit)
+      UNION ALL
+      (SELECT commission_id, hold_until FROM entries
+        WHERE merchant_id = :merchant AND state = 'pending' AND on_hold = 'merchant_unfunded'
+          AND hold_until <= :through
+          AND (CAST(:currency AS text) IS NULL OR currency = :currency)
+        ORDER BY hold_until LIMIT :limit)
+    ) AS due
+    GROUP BY commission_id ORDER BY min(hold_until), commission_id LIMIT :limit
+""")
+
+CURRENCIES = sa.text("""
+    SELECT currency FROM ledger_accounts
+     WHERE merchant_id = :merchant AND owner_kind = 'merchant' AND owner_id = :merchant
+       AND kind = 'receivable'
+     ORDER BY currency
+""")
+
+# What was released and not covered by a pay-in: the receivable without what is still pending.
+USED = sa.text("""
+    SELECT CAST(sum(debits - credits) AS bigint) FROM ledger_accounts
+     WHERE merchant_id = :merchant AND currency = :currency AND kind IN ('receivable', 'pending')
+""")
+
+_OPEN = """
+       e.state = 'pending' AND (e.on_hold IS NULL OR e.on_hold = 'merchant_unfunded')
+       AND e.hold_until <= :through
+"""
+
+# Oldest first, and nothing overtakes what waits for money.
+FUNDED = sa.text(f"""
+    WITH due AS (
+      SELECT e.commission_id, min(e.hold_until) AS at, sum(e.amount) AS amount
+        FROM entries e
+       WHERE e.merchant_id = :merchant AND e.commission_id = ANY (CAST(:due AS bigint[]))
+         AND {_OPEN}
+       GROUP BY e.commission_id
+    ), running AS (
+      SELECT commission_id, at, sum(amount) OVER (ORDER BY at, commission_id) AS needed FROM due
+    )
+    SELECT commission_id FROM (
+      SELECT commission_id, max(needed) OVER (ORDER BY at, commission_id) AS needed FROM running
+    ) AS most WHERE needed <= :left
+""")  # noqa: S608
+
+UNMARKED = sa.text("""
+    SELECT commission_id FROM entries
+     WHERE merchant_id = :merchant AND state = 'pending' AND on_hold IS NULL
+       AND hold_until <= :through AND currency = :currency
+     ORDER BY hold_until LIMIT :limit
+""")
+
+MARK = sa.text("""
+    UPDATE entries SET on_hold = 'merchant_unfunded'
+     WHERE merchant_id = :merchant AND commission_id = ANY (CAST(:commissions AS bigint[]))
+       AND state = 'pending' AND on_hold IS NULL AND hold_until <= :through
+    RETURNING id
+""")
+
+WHOSE = f"""
+    SELECT DISTINCT e.merchant_id, e.payee_kind, e.payee_id, e.currency
+      FROM entries e
+     WHERE e.merchant_id = :merchant AND e.commission_id = ANY (CAST(:commissions AS bigint[]))
+       AND {_OPEN}
+"""  # noqa: S608
+
+RELEASE = f"""
+    rows AS (
+      UPDATE entries e SET state = 'available', released_at = :now, on_hold = NULL
+       WHERE e.merchant_id = :merchant AND e.commission_id = ANY (CAST(:commissions AS bigint[]))
+         AND {_OPEN}
+      RETURNING e.merchant_id, CASE WHEN e.amount > 0 THEN 'release' ELSE 'unrelease' END AS code,
+                'entry:' || e.id AS cause, e.payee_kind, e.payee_id, e.currency,
+                abs(e.amount) AS amount
+    )
+"""  # noqa: S608

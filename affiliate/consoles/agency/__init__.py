@@ -14,7 +14,14 @@ bp = Blueprint("agency", __name__, url_prefix="/agency")
 bp.before_request(guard(Role.AGENCY))
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
-from affiliate.consoles.agency import money, orders, promoters, shares  # noqa: E402
+from affiliate.consoles.agency import (  # noqa: E402
+    money,
+    orders,
+    promoters,
+    shares,
+    statements,
+    withdrawing,
+)
 
 
 @bp.context_processor
@@ -22,4 +29,4 @@ def _on_every_page() -> dict[str, Any]:
     return {"public_id": ids.encode}
 
 
-__all__ = ["bp", "money", "orders", "promoters", "shares"]
+__all__ = ["bp", "money", "orders", "promoters", "shares", "statements", "withdrawing"]

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from affiliate.consoles import lists, payout_accounts, purses
+from affiliate.consoles import lists, payout_accounts, purses, withdrawing
 from affiliate.consoles.agency import bp
 from affiliate.consoles.payout_accounts import Owner
 from affiliate.consoles.session import current_agency_id
@@ -24,6 +24,7 @@ def money() -> ResponseReturnValue:
     return render_template(
         "agency/money.html",
         purses=purses.of_payee("agency", agency_id),
+        asked=withdrawing.by_purse("agency", agency_id),
         accounts=payout_accounts.live("agency", agency_id),
         payouts=payouts,
         went_to=payouts_queries.accounts([each.account_id for each in payouts]),

@@ -10,12 +10,16 @@ from affiliate.consoles import layout
 from affiliate.consoles.session import guard
 from affiliate.errors import AffiliateError
 from affiliate.people.models import Role
+from affiliate.people.rules import Right
 
 bp = Blueprint("finance", __name__, url_prefix="/finance")
 bp.before_request(guard(Role.FINANCE_MAKER, Role.FINANCE_CHECKER, Role.FINANCE_AUDITOR))
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.finance import (  # noqa: E402
+    access,
+    audit_log,
+    closes,
     deciding,
     ledger,
     orders,
@@ -23,7 +27,11 @@ from affiliate.consoles.finance import (  # noqa: E402
     pay_ins,
     payouts,
     settlements,
+    standing_in,
+    statements,
+    withdrawals,
     words,
+    write_offs,
 )
 
 
@@ -36,7 +44,11 @@ def _on_every_page() -> dict[str, Any]:
         "kinds": words.KINDS,
         "codes": words.CODES,
         "role": trace.role,
+        "may_stand_in": lambda: access.may(Right.APPROVE_SETTLEMENTS),
     }
 
 
-__all__ = ["bp", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts", "settlements"]
+__all__ = [
+    "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
+    "settlements", "standing_in", "statements", "withdrawals", "write_offs",
+]  # fmt: skip

@@ -87,6 +87,8 @@ def _approval(row: Settlement, refusal: AffiliateError | None) -> ResponseReturn
         sums=settlements.sums(row),
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
         me=current_person(),
+        is_own=row.created_by == current_person().user.id
+        and service.open_exception(row.merchant_id) is None,
         refusal=None if "/otp" in wrong else refusal,
         wrong_code=refusal.message if refusal and "/otp" in wrong else None,
     )

@@ -16,7 +16,7 @@ from affiliate.i18n import _
 from affiliate.money import EXPONENTS, Money
 from affiliate.people.queries import within
 from affiliate.people.rules import Right
-from affiliate.settlement import service
+from affiliate.settlement import queries, service
 from affiliate.settlement.models import PayIn
 from affiliate.settlement.service.pay_ins import ReferenceTaken
 
@@ -55,6 +55,37 @@ def create_pay_in() -> ResponseReturnValue:
         return _form(typed, refusal)
     flash(_("The pay-in is booked."), "done")
     return redirect(url_for("finance.pay_ins"), 303)
+
+
+@bp.get("/pay-ins/<pay_in_id>/return")
+def ask_to_return_pay_in(pay_in_id: str) -> ResponseReturnValue:
+    return _return_form(_find(pay_in_id), None)
+
+
+@bp.post("/pay-ins/<pay_in_id>/return")
+def return_pay_in(pay_in_id: str) -> ResponseReturnValue:
+    found = _find(pay_in_id)
+    reason = request.form.get("reason", "").strip()[:LONGEST]
+    if not reason:
+        return _return_form(found, _("Say why, as the bank does.")), 422
+    service.return_pay_in(found, by=current_person().user.id, reason=reason)
+    flash(_("The return is booked. The merchant owes it again."), "done")
+    return redirect(url_for("finance.pay_ins"), 303)
+
+
+def _find(pay_in_id: str) -> PayIn:
+    key = access.key_of("pin", pay_in_id)
+    access.require([Right.HANDLE_MONEY], key[0])
+    return queries.pay_in(*key, lock=True)
+
+
+def _return_form(found: PayIn, fault: Any) -> str:
+    return render_template(
+        "finance/return_pay_in.html",
+        pay_in=found,
+        typed=request.form.get("reason", ""),
+        fault=fault,
+    )
 
 
 def _record(typed: Any, merchant_id: int | None) -> None:

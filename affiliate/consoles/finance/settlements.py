@@ -19,7 +19,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from affiliate import clock, ids
+from affiliate import audit, clock, ids
 from affiliate.consoles import lists
 from affiliate.consoles.finance import access, bp, words
 from affiliate.consoles.session import current_person, current_place, current_scope
@@ -33,7 +33,13 @@ from affiliate.payouts.models import State as PayoutState
 from affiliate.people.queries import within
 from affiliate.people.rules import Right
 from affiliate.settlement import queries, service
-from affiliate.settlement.models import CarryOver, Settlement, State
+from affiliate.settlement.models import (
+    ApprovalException,
+    CarryOver,
+    Flag,
+    Settlement,
+    State,
+)
 
 WORKING = (State.BUILDING, State.EXECUTING)
 
@@ -48,6 +54,7 @@ class Row:
     masked: str
     taken_back: Money | None  # by entries below zero among those it pays
     lost_since: Money | None  # after it was built, so the next settlement bears it
+    flags: list[Any]  # what the build found, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,7 @@ def file(settlement_id: str, file_id: str) -> ResponseReturnValue:
     row = find(settlement_id)
     access.require(access.HANDLERS, row.merchant_id)
     found = queries.file((row.merchant_id, row.id), access.key_of("fil", file_id))
+    audit.record("file.downloaded", subject=f"fil:{found.id}", merchant_id=found.merchant_id)
     response = Response(service.open_file(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     return response
@@ -165,14 +173,20 @@ def page(row: Settlement) -> str:
     lost = queries.reversed_since(row)
     twice = _looked_at_twice(row, lost)
     found, cursor = lists.page(_payouts_of(row, twice), [Payout.id])
-    before = _before(row)
+    before = queries.before(row)
+    me = current_person()
+    exception = _exception(row)
+    is_own = row.created_by == me.user.id and exception is None
+    by = [row.created_by, row.approved_by, row.approved_for, row.executed_by, row.discarded_by]
     return render_template(
         "finance/settlement.html",
         **_working(row),
         sums=sums(row, before),
         before=before,
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
-        people=words.users([row.created_by, row.approved_by, row.executed_by, row.discarded_by]),
+        people=words.users(by),
+        is_own=is_own,
+        exception=exception,
         payouts=payout_rows(found, lost),
         next=cursor,
         states=queries.payouts_by_state([row])[row.id],
@@ -183,7 +197,7 @@ def page(row: Settlement) -> str:
             (each, ids.encode("fil", each.merchant_id, each.id))
             for each in queries.files(row.merchant_id, row.id)
         ],
-        me=current_person(),
+        me=me,
         may_approve=access.may(Right.APPROVE_SETTLEMENTS),
         may_discard=access.may(*access.DECIDERS),
         may_handle=access.may(*access.HANDLERS),
@@ -194,6 +208,7 @@ def payout_rows(found: Sequence[Payout], lost: Sequence[Any] = ()) -> list[Row]:
     names = words.payees((each.payee_kind, each.payee_id) for each in found)
     accounts = payout_queries.accounts({each.account_id for each in found})
     taken = _taken_back(found)
+    flags = _flags(found)
     since = {each.id: each.amount for each in lost}
     return [
         Row(
@@ -203,6 +218,7 @@ def payout_rows(found: Sequence[Payout], lost: Sequence[Any] = ()) -> list[Row]:
             accounts[each.account_id].masked,
             _money(taken.get((each.merchant_id, each.id)), each.currency),
             _money(since.get(each.id), each.currency),
+            flags[each.merchant_id, each.id],
         )
         for each in found
     ]
@@ -300,18 +316,11 @@ def _working(row: Settlement) -> dict[str, Any]:
     }
 
 
-def _before(row: Settlement) -> Settlement | None:
-    """The last one of this merchant that was not thrown away."""
-    return db.session.scalar(
-        sa.select(Settlement)
-        .where(
-            Settlement.merchant_id == row.merchant_id,
-            Settlement.id < row.id,
-            Settlement.state.in_([State.APPROVED, State.EXECUTING, State.CLOSED]),
-        )
-        .order_by(Settlement.id.desc())
-        .limit(1)
-    )
+def _exception(row: Settlement) -> ApprovalException | None:
+    """The one it was approved under; before, the one its maker may make use of."""
+    if row.exception_id is not None:
+        return service.exception(row.merchant_id, row.exception_id)
+    return service.open_exception(row.merchant_id) if row.state == State.REVIEW else None
 
 
 def _payouts_of(row: Settlement, twice: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -337,8 +346,25 @@ def _looked_at_twice(row: Settlement, lost: Sequence[Any]) -> sa.ColumnElement[b
     return sa.and_(
         Payout.merchant_id == row.merchant_id,
         Payout.settlement_id == row.id,
-        sa.or_(below_zero, Payout.id.in_([each.id for each in lost])),
+        sa.or_(
+            below_zero,
+            Payout.id.in_([each.id for each in lost]),
+            sa.exists().where(Flag.merchant_id == Payout.merchant_id, Flag.payout_id == Payout.id),
+        ),
     )
+
+
+def _flags(found: Sequence[Payout]) -> dict[tuple[int, int], list[Any]]:
+    keys = [(each.merchant_id, each.id) for each in found]
+    rows = db.session.scalars(
+        sa.select(Flag)
+        .where(sa.tuple_(Flag.merchant_id, Flag.payout_id).in_(keys))
+        .order_by(Flag.id)
+    )
+    told: dict[tuple[int, int], list[Any]] = {key: [] for key in keys}
+    for each in rows:
+        told[each.merchant_id, each.payout_id].append(words.FLAGS.get(each.code, each.code))
+    return told
 
 
 def _taken_back(found: Sequence[Payout]) -> dict[tuple[int, int], int]:

@@ -7,48 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from affiliate.consoles import book_words
 from affiliate.db import db
-from affiliate.i18n import _, _p
-from affiliate.ledger.models import Code, Kind
+from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.people.models import Agency, Promoter, User
 
-KINDS: Mapping[str, Any] = MappingProxyType(
-    {
-        Kind.RECEIVABLE: _p("account", "Owed by the merchant"),
-        Kind.PENDING: _p("account", "Pending"),
-        Kind.AVAILABLE: _p("account", "Available"),
-        Kind.RESERVED: _p("account", "In payout"),
-        Kind.FEES: _p("account", "Platform fees"),
-        Kind.TAX: _p("account", "Tax withheld"),
-        Kind.CLEARING: _p("account", "Paid out, not covered"),
-        Kind.RAIL_COSTS: _p("account", "Transfer costs"),
-        Kind.BAD_DEBT: _p("account", "Written off"),
-    }
-)
-CODES: Mapping[str, Any] = MappingProxyType(
-    {
-        Code.ACCRUE: _p("transfer", "Earned"),
-        Code.REVERSE: _p("transfer", "Taken back"),
-        Code.RELEASE: _p("transfer", "Released"),
-        Code.UNRELEASE: _p("transfer", "Release taken back"),
-        Code.REVERSE_AVAILABLE: _p("transfer", "Taken back after release"),
-        Code.PLATFORM_FEE: _p("transfer", "Platform fee"),
-        Code.REVERSE_FEE: _p("transfer", "Platform fee taken back"),
-        Code.RESERVE: _p("transfer", "Put into a payout"),
-        Code.UNRESERVE: _p("transfer", "Taken out of a payout"),
-        Code.PAY: _p("transfer", "Paid out"),
-        Code.WITHHOLD: _p("transfer", "Tax withheld"),
-        Code.RAIL_COST: _p("transfer", "Transfer cost"),
-        Code.RETURN: _p("transfer", "Payout came back"),
-        Code.RETURN_TAX: _p("transfer", "Withheld tax came back"),
-        Code.PAY_IN: _p("transfer", "Paid in"),
-        Code.RETURN_PAY_IN: _p("transfer", "Pay-in sent back"),
-        Code.REMIT: _p("transfer", "Tax remitted"),
-        Code.WRITE_OFF: _p("transfer", "Written off"),
-        Code.RECOVER: _p("transfer", "Recovered"),
-    }
-)
+KINDS, CODES = book_words.KINDS, book_words.CODES
 OWNERS: Mapping[str, Any] = MappingProxyType(
     {
         "merchant": _("Merchants"),
@@ -85,6 +50,22 @@ LEFT: Mapping[str, tuple[Any, Any]] = MappingProxyType(
         "on_hold": (_("On hold"), _("It is paid once somebody lifts the hold.")),
     }
 )
+# Why a withdrawal was refused by itself; people give reasons of their own.
+REFUSED: Mapping[str, Any] = MappingProxyType(
+    {
+        "on_hold": _("Some of the money is on hold"),
+        "refunded": _("Too much was refunded since"),
+        "taken_back": _("Taken back by who asked"),
+    }
+)
+# What to look at twice before a payout is approved.
+FLAGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "far_above_usual": _("Ten times the usual or more"),
+        "new_account": _("First payout to this account"),
+        "shared_account": _("Others use this account too"),
+    }
+)
 PROVES: Mapping[str, Any] = MappingProxyType(
     {
         "totals": _("Every balance is the sum of its transfers"),
@@ -94,10 +75,15 @@ PROVES: Mapping[str, Any] = MappingProxyType(
         "payouts": _("Every payout is booked as it was paid"),
         "payout_sums": _("Every payout is the sum of what it pays"),
         "payout_lines": _("Nothing is in two payouts"),
-        "reserved": _("What is set aside equals the open payouts"),
+        "reserved": _("What is set aside equals the open payouts and withdrawals"),
         "balances": _("Every payee's balance equals what they earned"),
+        "withdrawals": _("Every withdrawal is booked as it was asked for"),
+        "splits": _("What was split sums up as before"),
+        "write_offs": _("Every write-off is booked"),
         "pay_ins": _("Every pay-in is booked"),
         "seals": _("No sealed transfer was changed"),
+        "closes": _("Closed months stand as they were closed"),
+        "audit": _("What was decided stands as it was written"),
     }
 )
 COUNTED: Mapping[str, Any] = MappingProxyType(
@@ -107,8 +93,12 @@ COUNTED: Mapping[str, Any] = MappingProxyType(
         "entries": _("Entries"),
         "payouts": _("Payouts"),
         "payout_lines": _("Lines of payouts"),
+        "withdrawals": _("Withdrawals"),
+        "write_offs": _("Write-offs"),
         "pay_ins": _("Pay-ins"),
         "seals": _("Seals"),
+        "book_closes": _("Closed months"),
+        "decisions": _("Decisions"),
     }
 )
 Payee = tuple[str, int]

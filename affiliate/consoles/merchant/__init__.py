@@ -22,6 +22,7 @@ from affiliate.consoles.merchant import (  # noqa: E402
     replays,
     shops,
     simulator,
+    statements,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "replays",
     "shops",
     "simulator",
+    "statements",
 ]

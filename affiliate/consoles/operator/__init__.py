@@ -13,6 +13,14 @@ bp.before_request(guard(Role.OPERATOR))
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 bp.context_processor(lambda: {"public_id": ids.encode, "role_words": ROLE_WORDS})
 
-from affiliate.consoles.operator import agencies, health, keys, merchants, users  # noqa: E402
+from affiliate.consoles.operator import (  # noqa: E402
+    agencies,
+    approvals,
+    audit_log,
+    health,
+    keys,
+    merchants,
+    users,
+)
 
-__all__ = ["agencies", "bp", "health", "keys", "merchants", "users"]
+__all__ = ["agencies", "approvals", "audit_log", "bp", "health", "keys", "merchants", "users"]

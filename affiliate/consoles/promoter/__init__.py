@@ -1,7 +1,10 @@
 """The promoter's console, for the phone: one blueprint, one guard."""
 
+from typing import Any
+
 from flask import Blueprint
 
+from affiliate import ids
 from affiliate.consoles import layout
 from affiliate.consoles.session import guard
 from affiliate.errors import AffiliateError
@@ -18,10 +21,18 @@ from affiliate.consoles.promoter import (  # noqa: E402
     orders,
     payout_accounts,
     sharing,
+    statements,
     team,
     today,
     wallet,
+    withdrawing,
 )
+
+
+@bp.context_processor
+def _on_every_page() -> dict[str, Any]:
+    return {"public_id": ids.encode}
+
 
 __all__ = [
     "agencies",
@@ -31,7 +42,9 @@ __all__ = [
     "orders",
     "payout_accounts",
     "sharing",
+    "statements",
     "team",
     "today",
     "wallet",
+    "withdrawing",
 ]

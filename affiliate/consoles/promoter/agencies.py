@@ -19,7 +19,6 @@ def agency(agency_id: str) -> ResponseReturnValue:
     mine = queries.agencies_of(current_promoter_id())
     return render_template(
         "promoter/agency.html",
-        public_id=ids.encode,
         agency=found,
         with_it=any(each.id == found.id for member, each in mine if member.since),
         other=next((each for member, each in mine if member.since and each.id != found.id), None),

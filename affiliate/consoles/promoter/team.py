@@ -29,7 +29,6 @@ def team() -> ResponseReturnValue:
         "promoter/team.html",
         people=_below(promoter_id, promoter_id),
         agencies=people.agencies_of(promoter_id),
-        public_id=ids.encode,
         invitation=_invitation(promoter_id),
     )
 

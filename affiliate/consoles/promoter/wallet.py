@@ -7,7 +7,7 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 
 from affiliate import ids
-from affiliate.consoles import lists, payout_accounts, purses
+from affiliate.consoles import lists, payout_accounts, purses, withdrawing
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
@@ -45,6 +45,7 @@ def wallet() -> ResponseReturnValue:
     return render_template(
         "promoter/wallet.html",
         purses=purses.of_payee("promoter", promoter_id),
+        asked=withdrawing.by_purse("promoter", promoter_id),
         payouts=[(_key(each), each) for each in payouts],
         merchants=people.merchants({each.merchant_id for each in payouts}),
         next=cursor,

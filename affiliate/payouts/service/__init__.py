@@ -1,6 +1,7 @@
 """What happens to payout accounts and payouts; settlement calls most of it."""
 
 from affiliate.payouts.service.accounts import add_account, label_account, open_fields
+from affiliate.payouts.service.drafts import Changed as EntriesChanged
 from affiliate.payouts.service.drafts import Chunk, Payee, Run, count_payees, draft, reserve
 from affiliate.payouts.service.states import (
     PayoutNotThere,
@@ -12,9 +13,21 @@ from affiliate.payouts.service.states import (
     mark_returned,
     move_all,
 )
+from affiliate.payouts.service.withdrawals import refuse, uncovered, withdraw
+from affiliate.payouts.service.writing_off import (
+    approve_write_off,
+    change_write_off_note,
+    recovered,
+    refuse_write_off,
+    request_write_off,
+    standing,
+    write_off,
+)
 
 __all__ = [
-    "Chunk", "Payee", "PayoutNotThere", "Run", "WrongState", "add_account", "cancel",
-    "cancel_all", "count_payees", "draft", "label_account", "mark_failed", "mark_paid",
-    "mark_returned", "move_all", "open_fields", "reserve",
+    "Chunk", "EntriesChanged", "Payee", "PayoutNotThere", "Run", "WrongState", "add_account",
+    "approve_write_off", "cancel", "cancel_all", "change_write_off_note", "count_payees", "draft",
+    "label_account", "mark_failed", "mark_paid", "mark_returned", "move_all", "open_fields",
+    "recovered", "refuse", "refuse_write_off", "request_write_off", "reserve", "standing",
+    "uncovered", "withdraw", "write_off",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from affiliate import clock, money, security
+from affiliate import audit, clock, money, security
 from affiliate.db import db
 from affiliate.errors import invalid
 from affiliate.i18n import _
@@ -14,6 +14,7 @@ from affiliate.payouts.models import PayoutAccount
 from affiliate.risk import service as risk
 
 SEALED = "payout_accounts.fields"
+PREFIX = {"promoter": "prm", "agency": "agn"}
 
 
 def add_account(
@@ -47,6 +48,10 @@ def add_account(
     db.session.add(account)
     db.session.flush()
     _look_for_others(account)
+    audit.record(
+        "payout_account.added", subject=f"acc:{account.id}", rail=rail, currency=currency,
+        payee=f"{PREFIX[payee_kind]}:{payee_id}", account=account.masked,
+    )  # fmt: skip
     return account
 
 

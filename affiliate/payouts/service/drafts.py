@@ -1,26 +1,30 @@
-"""Payouts for one chunk of payees: pick their entries, judge the sums, write the rows.
+"""Payouts for one chunk of payees: judge their sums, write the rows, take the entries.
 
-Everything is set-based. Two temporary tables live as long as the transaction: `picked` (the
-entries) and `verdicts` (what becomes of each payee's sum); settlement writes its own rows from
-them.
+Everything is set-based, and nothing is carried here and back. A temporary table `verdicts` lives
+as long as the transaction: what becomes of each payee's sum. Settlement writes its rows from it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.commissions import service as commissions
-from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
+from affiliate.errors import Conflict
+from affiliate.i18n import _
 from affiliate.ledger import service as ledger
+from affiliate.ledger.models import Kind
 from affiliate.payouts.rails import RAILS
 
 Payee = tuple[str, str, int]  # currency, kind, id: the order in which a run walks through them
 NOBODY: Payee = ("", "", 0)
+
+
+class Changed(Conflict):
+    """Entries changed between judging and taking them: roll back, and draft again."""
+
+    code = "changed_meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,6 @@ class Run:
 class Chunk:
     last: Payee
     payees: int
-    made: Sequence[sa.Row[Any]]  # the new payouts
 
 
 def count_payees(run: Run) -> int:
@@ -56,35 +59,22 @@ def draft(run: Run, *, after: Payee, size: int) -> Chunk | None:
         return None
     last = (found[-1].currency, found[-1].payee_kind, found[-1].payee_id)
     bounds = given(run, after, last)
-    for statement in (FORGET, PICK, ANALYZE_PICKED, JUDGE, ANALYZE_VERDICTS):
+    for statement in (FORGET, JUDGE, ANALYZE, MAKE_PAYOUTS, LINES_OF_WITHDRAWALS):
         db.session.execute(statement, bounds)
-    made = db.session.execute(MAKE_PAYOUTS, bounds).all()
-    db.session.execute(MAKE_LINES, bounds)
-    moved = commissions.move_entries(
-        run.merchant_id, TAKEN, EntryState.AVAILABLE, EntryState.RESERVED
-    )
-    assert moved == db.session.scalar(COUNT_TAKEN), "an entry was locked and yet changed"
-    return Chunk(last, len(found), made)
+    if db.session.execute(TAKE, bounds).first():
+        raise Changed(_("Entries changed while they were taken."))
+    return Chunk(last, len(found))
 
 
-def reserve(run: Run, chunk: Chunk) -> None:
-    """Move the money of the new payouts out of the payees' reach.
+def reserve(run: Run) -> None:
+    """Move the money of the new payouts out of the payees' reach; that of withdrawals is already.
 
     A refund that takes it away in the same moment makes the books refuse (Overdrawn): roll back
     and draft again.
     """
-    ledger.post(
-        [
-            ledger.Posting(
-                ledger.Code.RESERVE,
-                f"payout:{each.id}",
-                ledger.available(run.merchant_id, each.payee_kind, each.payee_id, each.currency),
-                ledger.reserved(run.merchant_id, each.payee_kind, each.payee_id, each.currency),
-                each.gross,
-            )
-            for each in chunk.made
-        ]
-    )
+    bounds = given(run, NOBODY)
+    ledger.open_accounts(WHOSE, Kind.RESERVED, bounds)
+    ledger.post_from(RESERVE, bounds)
 
 
 def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
@@ -103,9 +93,7 @@ def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
     }
 
 
-OPEN = """
-    FROM entries
-    WHERE merchant_id = :merchant AND state = 'available' AND payee_kind <> 'platform'
+NEXT = """
       AND (cardinality(CAST(:currencies AS text[])) = 0 OR currency = ANY(:currencies))
       AND (currency, payee_kind, payee_id) >
           (CAST(:after_currency AS char(3)), :after_kind, :after_id)
@@ -114,84 +102,136 @@ UP_TO_LAST = """
       AND (currency, payee_kind, payee_id) <=
           (CAST(:last_currency AS char(3)), :last_kind, :last_id)
 """
+OPEN = f"""
+    FROM entries
+    WHERE merchant_id = :merchant AND state = 'available' AND payee_kind <> 'platform' {NEXT}
+"""
+ASKED = f"""
+    FROM withdrawals
+    WHERE merchant_id = :merchant AND state = 'requested' {NEXT}
+"""
 # What is released late but was due in time counts; what was due later waits for the next run.
 DUE = "coalesce(hold_until, released_at, created_at) <= :through"
+# All negative ones, also held or young ones: nobody is paid what was already taken back.
+TAKEN = f"(amount < 0 OR (on_hold IS NULL AND {DUE}))"
 
 COUNT = sa.text(f"""
-    SELECT count(*) FROM (SELECT DISTINCT currency, payee_kind, payee_id {OPEN}) AS payees
+    SELECT count(*) FROM (
+      SELECT currency, payee_kind, payee_id {OPEN}
+      UNION SELECT currency, payee_kind, payee_id {ASKED}
+    ) AS payees
 """)  # noqa: S608
 
 NEXT_PAYEES = sa.text(f"""
-    SELECT DISTINCT currency, payee_kind, payee_id {OPEN}
+    SELECT currency, payee_kind, payee_id FROM (
+      (SELECT DISTINCT currency, payee_kind, payee_id {OPEN}
+        ORDER BY currency, payee_kind, payee_id LIMIT :size)
+      UNION (SELECT currency, payee_kind, payee_id {ASKED}
+        ORDER BY currency, payee_kind, payee_id LIMIT :size)
+    ) AS payees
     ORDER BY currency, payee_kind, payee_id LIMIT :size
-""")
+""")  # noqa: S608
 
-FORGET = sa.text("DROP TABLE IF EXISTS pg_temp.picked, pg_temp.verdicts")
-
-# All negative ones, also held or young ones: nobody is paid what was already taken back.
-PICK = sa.text(f"""
-    CREATE TEMPORARY TABLE picked ON COMMIT DROP AS
-    SELECT id AS entry_id, currency, payee_kind, payee_id, amount
-    {OPEN} {UP_TO_LAST}
-      AND (amount < 0 OR (on_hold IS NULL AND {DUE}))
-    ORDER BY id FOR UPDATE
-""")
+FORGET = sa.text("DROP TABLE IF EXISTS pg_temp.verdicts")
 
 # Without statistics the planner takes temporary tables for tiny.
-ANALYZE_PICKED, ANALYZE_VERDICTS = sa.text("ANALYZE picked"), sa.text("ANALYZE verdicts")
+ANALYZE = sa.text("ANALYZE verdicts")
 
-JUDGE = sa.text("""
+JUDGE = sa.text(f"""
     CREATE TEMPORARY TABLE verdicts ON COMMIT DROP AS
-    SELECT sums.currency, sums.payee_kind, sums.payee_id, sums.amount,
-           account.id AS account_id, account.rail,
-           CASE WHEN sums.amount < 0 THEN 'negative'
-                WHEN sums.amount = 0 THEN 'offset'
-                WHEN :on_request THEN 'not_requested'
-                WHEN sums.amount < :minimum THEN 'below_minimum'
-                WHEN account.id IS NULL THEN 'no_account'
-                WHEN account.rail <> ALL(CAST(:rails AS text[])) THEN 'no_rail'
-                ELSE 'pay' END AS verdict
-    FROM (SELECT currency, payee_kind, payee_id, CAST(sum(amount) AS bigint) AS amount
-          FROM picked GROUP BY currency, payee_kind, payee_id) AS sums
-    LEFT JOIN payout_accounts AS account
-      ON account.payee_kind = sums.payee_kind AND account.payee_id = sums.payee_id
-     AND account.currency = sums.currency AND account.replaced_at IS NULL
-""")
+    SELECT judged.*,
+           CASE WHEN verdict IN ('pay', 'asked')
+                THEN nextval(pg_get_serial_sequence('payouts', 'id')) END AS payout_id,
+           CASE verdict WHEN 'asked' THEN asked ELSE amount END AS gross
+    FROM (
+      SELECT currency, payee_kind, payee_id, coalesce(sums.amount, 0) AS amount, sums.held,
+             asked.id AS withdrawal_id, asked.amount AS asked,
+             account.id AS account_id, account.rail,
+             CASE WHEN sums.amount < 0 THEN 'negative'
+                  WHEN asked.id IS NULL AND sums.amount IS NULL THEN 'nothing'
+                  WHEN asked.id IS NULL AND sums.amount = 0 THEN 'offset'
+                  WHEN asked.id IS NULL AND :on_request THEN 'not_requested'
+                  WHEN asked.id IS NULL AND sums.amount < :minimum THEN 'below_minimum'
+                  WHEN account.id IS NULL THEN 'no_account'
+                  WHEN account.rail <> ALL(CAST(:rails AS text[])) THEN 'no_rail'
+                  WHEN asked.is_held THEN 'on_hold'
+                  WHEN asked.id IS NOT NULL THEN 'asked'
+                  ELSE 'pay' END AS verdict
+      FROM (SELECT currency, payee_kind, payee_id,
+                   CAST(sum(amount) FILTER (WHERE {TAKEN}) AS bigint) AS amount,
+                   CAST(sum(amount) FILTER (WHERE amount > 0 AND on_hold IS NOT NULL AND {DUE})
+                        AS bigint) AS held
+            {OPEN} {UP_TO_LAST}
+            GROUP BY currency, payee_kind, payee_id) AS sums
+      FULL JOIN (
+            SELECT currency, payee_kind, payee_id, id, amount,
+                   EXISTS (SELECT FROM withdrawal_lines line
+                             JOIN entries entry ON entry.merchant_id = line.merchant_id
+                              AND entry.id = line.entry_id AND entry.on_hold IS NOT NULL
+                            WHERE line.merchant_id = withdrawals.merchant_id
+                              AND line.withdrawal_id = withdrawals.id AND line.live) AS is_held
+            {ASKED} {UP_TO_LAST}) AS asked USING (currency, payee_kind, payee_id)
+      LEFT JOIN (SELECT * FROM payout_accounts WHERE replaced_at IS NULL) AS account
+                USING (currency, payee_kind, payee_id)
+    ) AS judged
+""")  # noqa: S608
 
 # The reference is random, so that a database restored from a backup never sends an old one again.
 MAKE_PAYOUTS = sa.text("""
     WITH made AS (
-        INSERT INTO payouts (merchant_id, settlement_id, payee_kind, payee_id, currency,
-                             account_id, rail, gross, withheld, net, state, reference, version,
-                             created_at)
-        SELECT :merchant, :settlement, payee_kind, payee_id, currency, account_id, rail,
-               amount, 0, amount, 'draft',
-               'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)), 1, :now
-        FROM verdicts WHERE verdict = 'pay' ORDER BY currency, payee_kind, payee_id
-        RETURNING id, payee_kind, payee_id, currency, gross
-    ), noted AS (
-        INSERT INTO payout_events (merchant_id, payout_id, state, detail, created_at)
-        SELECT :merchant, id, 'draft', '{}', :now FROM made ORDER BY id
+        INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
+                             account_id, rail, gross, withheld, net, state, reference,
+                             withdrawal_id, version, created_at)
+        SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
+               gross, 0, gross, 'draft',
+               'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
+               withdrawal_id, 1, :now
+        FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
+        RETURNING id
     )
-    SELECT * FROM made
+    INSERT INTO payout_events (merchant_id, payout_id, state, detail, created_at)
+    SELECT :merchant, id, 'draft', '{}', :now FROM made
 """)
 
-MAKE_LINES = sa.text("""
+LINES_OF_WITHDRAWALS = sa.text("""
     INSERT INTO payout_lines (merchant_id, payout_id, entry_id, amount, live)
-    SELECT :merchant, payout.id, entry_id, picked.amount, true
-    FROM picked
-    JOIN verdicts USING (currency, payee_kind, payee_id)
-    JOIN payouts AS payout USING (currency, payee_kind, payee_id)
-    WHERE verdict = 'pay'
-      AND payout.merchant_id = :merchant AND payout.settlement_id = :settlement
+    SELECT :merchant, payout_id, line.entry_id, line.amount, true
+    FROM verdicts
+    JOIN withdrawal_lines AS line
+      ON line.merchant_id = :merchant AND line.withdrawal_id = verdicts.withdrawal_id AND line.live
+    WHERE verdict = 'asked'
 """)
 
-PAYEE = ("currency", "payee_kind", "payee_id")
-_picked = sa.table("picked", *map(sa.column, ("entry_id", *PAYEE)))
-_verdicts = sa.table("verdicts", *map(sa.column, ("verdict", *PAYEE)))
-TAKEN = (
-    sa.select(_picked.c.entry_id)
-    .join(_verdicts, sa.and_(*(_picked.c[each] == _verdicts.c[each] for each in PAYEE)))
-    .where(_verdicts.c.verdict.in_(["pay", "offset"]))
+# Taken without having been locked before: whatever changed since they were judged, shows.
+TAKE = sa.text(f"""
+    WITH taken AS (
+        UPDATE entries SET state = 'reserved'
+        FROM verdicts
+        WHERE verdict = 'pay' AND merchant_id = :merchant AND state = 'available'
+          AND (entries.currency, entries.payee_kind, entries.payee_id)
+              = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
+          AND {TAKEN.replace("amount", "entries.amount")}
+        RETURNING entries.id, entries.amount, payout_id
+    ), lined AS (
+        INSERT INTO payout_lines (merchant_id, payout_id, entry_id, amount, live)
+        SELECT :merchant, payout_id, id, amount, true FROM taken
+    ), sums AS (
+        SELECT payout_id, sum(amount) AS amount FROM taken GROUP BY payout_id
+    )
+    SELECT payout_id FROM verdicts LEFT JOIN sums USING (payout_id)
+    WHERE verdict = 'pay' AND sums.amount IS DISTINCT FROM verdicts.amount
+    LIMIT 1
+""")  # noqa: S608
+
+WHOSE = (
+    "SELECT CAST(:merchant AS bigint), payee_kind, payee_id, currency FROM verdicts"
+    " WHERE verdict = 'pay'"
 )
-COUNT_TAKEN = sa.select(sa.func.count()).select_from(TAKEN.subquery())
+
+RESERVE = """
+    rows AS (
+      SELECT CAST(:merchant AS bigint) AS merchant_id, 'reserve' AS code,
+             'payout:' || payout_id AS cause, payee_kind, payee_id, currency, amount
+        FROM verdicts WHERE verdict = 'pay'
+    )
+"""

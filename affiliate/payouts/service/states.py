@@ -10,16 +10,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate import clock
+from affiliate import audit, clock
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import Conflict, NotFound, invalid
 from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
 from affiliate.payouts import rules
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
+
+# What somebody says about a payout, or a rule: the rest follows from its settlement.
+DECIDED = {State.PAID, State.FAILED, State.RETURNED, State.CANCELLED}
 
 
 class PayoutNotThere(NotFound):
@@ -90,6 +93,7 @@ def move_all(
     rail: str | None = None,
     currency: str | None = None,
     detail: dict[str, Any] | None = None,
+    limit: int | None = None,
 ) -> int:
     """All payouts of a settlement that stand in one state, in one statement; how many moved."""
     assert rules.may_become(state, to)
@@ -102,30 +106,37 @@ def move_all(
         "rail": rail,
         "currency": currency,
         "detail": json.dumps(detail or {}),
+        "limit": limit,
         "now": clock.now(),
     }
     return int(db.session.execute(MOVE_ALL, given).scalar_one())
 
 
 def cancel_all(merchant_id: int, settlement_id: int, *, by: int, reason: str) -> None:
-    """All that is not handed over yet: whole settlements are discarded before their approval."""
+    """All that is not handed over yet: whole settlements are discarded before their approval.
+
+    What a withdrawal asked for stays reserved for it.
+    """
     given = {"merchant": merchant_id, "settlement": settlement_id, "by": by, "now": clock.now()}
     given |= {"reason": reason, "detail": json.dumps({"reason": reason})}
-    cancelled = db.session.execute(CANCEL_ALL, given).all()
-    ids = sa.select(Payout.id).where(
+    cancelled = (
         Payout.merchant_id == merchant_id,
         Payout.settlement_id == settlement_id,
-        Payout.state == State.CANCELLED,
+        Payout.state.in_([State.DRAFT, State.AWAITING_APPROVAL]),
     )
-    lines = (PayoutLine.merchant_id == merchant_id, PayoutLine.payout_id.in_(ids), PayoutLine.live)
+    lines = (PayoutLine.merchant_id == merchant_id, PayoutLine.live)
+    unasked = sa.select(Payout.id).where(*cancelled, Payout.withdrawal_id.is_(None))
     commissions.move_entries(
         merchant_id,
-        sa.select(PayoutLine.entry_id).where(*lines),
+        sa.select(PayoutLine.entry_id).where(*lines, PayoutLine.payout_id.in_(unasked)),
         EntryState.RESERVED,
         EntryState.AVAILABLE,
     )
-    db.session.execute(sa.update(PayoutLine).where(*lines).values(live=False))
-    ledger.post([_unreserved(merchant_id, each) for each in cancelled])
+    ids = list(db.session.scalars(sa.select(Payout.id).where(*cancelled)))
+    ledger.post_from(CANCEL_ALL, given)
+    db.session.execute(
+        sa.update(PayoutLine).where(*lines, among(PayoutLine.payout_id, ids)).values(live=False)
+    )
 
 
 def _locked(merchant_id: int, payout_id: int) -> Payout:
@@ -155,6 +166,11 @@ def _move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> 
         )
     )
     db.session.flush()
+    if to in DECIDED:
+        audit.record(
+            f"payout.{to}", subject=f"pay:{payout.id}", by=by, merchant_id=payout.merchant_id,
+            **(detail | {"net": payout.net, "currency": payout.currency}),
+        )  # fmt: skip
 
 
 def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None) -> None:
@@ -221,11 +237,12 @@ def _returned(payout: Payout) -> list[Posting]:
     ]
 
 
-def _unreserved(merchant_id: int, payout: Any) -> Posting:
+def _unreserved(merchant_id: int, payout: Payout) -> Posting:
     owner = (merchant_id, payout.payee_kind, payout.payee_id, payout.currency)
+    asked = payout.withdrawal_id
     return Posting(
         Code.UNRESERVE,
-        f"payout:{payout.id}",
+        f"withdrawal:{asked}" if asked else f"payout:{payout.id}",
         ledger.reserved(*owner),
         ledger.available(*owner),
         payout.gross,
@@ -235,9 +252,12 @@ def _unreserved(merchant_id: int, payout: Any) -> Posting:
 MOVE_ALL = sa.text("""
     WITH moved AS (
         UPDATE payouts SET state = :to, version = version + 1
-        WHERE merchant_id = :merchant AND settlement_id = :settlement AND state = :state
-          AND (CAST(:rail AS text) IS NULL OR rail = :rail)
-          AND (CAST(:currency AS text) IS NULL OR currency = :currency)
+        WHERE merchant_id = :merchant AND id IN (
+          SELECT id FROM payouts
+           WHERE merchant_id = :merchant AND settlement_id = :settlement AND state = :state
+             AND (CAST(:rail AS text) IS NULL OR rail = :rail)
+             AND (CAST(:currency AS text) IS NULL OR currency = :currency)
+           LIMIT :limit)
         RETURNING id
     ), noted AS (
         INSERT INTO payout_events (merchant_id, payout_id, state, user_id, detail, created_at)
@@ -246,16 +266,19 @@ MOVE_ALL = sa.text("""
     SELECT count(*) FROM moved
 """)
 
-CANCEL_ALL = sa.text("""
-    WITH cancelled AS (
+CANCEL_ALL = """
+    cancelled AS (
         UPDATE payouts SET state = 'cancelled', reason = :reason, version = version + 1
         WHERE merchant_id = :merchant AND settlement_id = :settlement
           AND state IN ('draft', 'awaiting_approval')
-        RETURNING id, payee_kind, payee_id, currency, gross
+        RETURNING *
     ), noted AS (
         INSERT INTO payout_events (merchant_id, payout_id, state, user_id, detail, created_at)
         SELECT :merchant, id, 'cancelled', :by, CAST(:detail AS jsonb), :now
         FROM cancelled ORDER BY id
+    ), rows AS (
+        SELECT merchant_id, 'unreserve' AS code, 'payout:' || id AS cause, payee_kind, payee_id,
+               currency, gross AS amount
+        FROM cancelled WHERE withdrawal_id IS NULL
     )
-    SELECT * FROM cancelled
-""")
+"""

@@ -8,6 +8,12 @@ from affiliate.settlement.service.deciding import (
     change_note,
     discard,
 )
+from affiliate.settlement.service.exceptions import (
+    end_exception,
+    exception,
+    open_exception,
+    record_exception,
+)
 from affiliate.settlement.service.executing import (
     close,
     execute,
@@ -15,11 +21,16 @@ from affiliate.settlement.service.executing import (
     submit,
     write_files,
 )
-from affiliate.settlement.service.pay_ins import change_pay_in_note, record_pay_in
+from affiliate.settlement.service.pay_ins import (
+    change_pay_in_note,
+    record_pay_in,
+    return_pay_in,
+)
 from affiliate.settlement.service.states import locked
 
 __all__ = [
     "approve", "build_chunk", "cancel_held", "cancel_payout", "change_note", "change_pay_in_note",
-    "close", "create", "discard", "execute", "locked", "open_file", "record_pay_in", "submit",
+    "close", "create", "discard", "end_exception", "exception", "execute", "locked",
+    "open_exception", "open_file", "record_exception", "record_pay_in", "return_pay_in", "submit",
     "write_files",
 ]  # fmt: skip

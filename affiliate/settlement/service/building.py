@@ -10,12 +10,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from flask import current_app
 
-from affiliate import clock, jobs
+from affiliate import audit, clock, jobs
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import db
 from affiliate.errors import invalid
 from affiliate.i18n import _
+from affiliate.ledger import service as ledger
 from affiliate.money import EXPONENTS
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import State as PayoutState
@@ -59,6 +60,10 @@ def create(
     )
     db.session.add(settlement)
     db.session.flush()
+    audit.record(
+        "settlement.made", subject=f"stl:{settlement.id}", by=by, merchant_id=merchant_id,
+        through=through.isoformat(), currencies=settlement.currencies,
+    )  # fmt: skip
     if in_background:
         jobs.ring(jobs.Job.BUILD_SETTLEMENT, merchant_id, settlement.id)
     return settlement
@@ -76,14 +81,14 @@ def build_chunk(merchant_id: int, settlement_id: int, size: int) -> bool:
     after = _payee(settlement.cursor) if settlement.cursor else drafts.NOBODY
     chunk = payouts.draft(run, after=after, size=size)
     if chunk is None:
-        _finish(settlement)
-        return False
-    _write_the_rest(run, after, chunk.last)
+        return _finish(settlement, size)
+    _write_the_rest(run)
     settlement.cursor = [str(part) for part in chunk.last]
     settlement.payees_done += chunk.payees
     settlement.worked_at = clock.now()
     db.session.flush()
-    payouts.reserve(run, chunk)
+    ledger.post(payouts.recovered(payouts.standing(run.merchant_id, IN_CHUNK)))
+    payouts.reserve(run)
     return True
 
 
@@ -110,18 +115,24 @@ def _payee(cursor: list[str]) -> payouts.Payee:
     return currency, payee_kind, int(payee_id)
 
 
-def _write_the_rest(run: payouts.Run, after: payouts.Payee, last: payouts.Payee) -> None:
-    given = drafts.given(run, after, last)
-    db.session.execute(CARRY_OVER, given)
-    db.session.execute(CARRY_OVER_HELD, given)
-    db.session.execute(OFFSET, given)
+def _write_the_rest(run: payouts.Run) -> None:
+    given = drafts.given(run, drafts.NOBODY)
+    if db.session.execute(OFFSET, given).first():
+        raise drafts.Changed(_("Entries changed while they were taken."))
+    for statement in (CARRY_OVER, FLAG):
+        db.session.execute(statement, given)
 
 
-def _finish(settlement: Settlement) -> None:
+def _finish(settlement: Settlement, size: int) -> bool:
+    """All payouts are there: they wait for approval, so many at once. False when all do."""
     key = (settlement.merchant_id, settlement.id)
-    payouts.move_all(*key, PayoutState.DRAFT, PayoutState.AWAITING_APPROVAL, by=None)
+    state, to = PayoutState.DRAFT, PayoutState.AWAITING_APPROVAL
+    settlement.worked_at = clock.now()
+    if payouts.move_all(*key, state, to, by=None, limit=size):
+        return True
     add_up(settlement)
     move(settlement, State.REVIEW)
+    return False
 
 
 def add_up(settlement: Settlement) -> None:
@@ -143,23 +154,70 @@ def move_offsets(settlement: Settlement, to: EntryState) -> None:
 CARRY_OVER = sa.text("""
     INSERT INTO carry_overs (merchant_id, settlement_id, payee_kind, payee_id, currency, amount,
                              reason, created_at)
-    SELECT :merchant, :settlement, payee_kind, payee_id, currency, amount, verdict, :now
-    FROM verdicts WHERE verdict NOT IN ('pay', 'offset')
+    SELECT :merchant, :settlement, payee_kind, payee_id, currency, left_over.amount, reason, :now
+    FROM verdicts
+    CROSS JOIN LATERAL (VALUES
+      (CASE WHEN verdict NOT IN ('pay', 'offset', 'asked', 'nothing') THEN verdict END,
+       CASE WHEN verdict <> 'negative' AND withdrawal_id IS NOT NULL THEN asked
+            ELSE verdicts.amount END),
+      (CASE WHEN withdrawal_id IS NOT NULL AND verdicts.amount > 0 THEN 'not_requested' END,
+       verdicts.amount),
+      (CASE WHEN verdict <> 'on_hold' AND held > 0 THEN 'on_hold' END, held)
+    ) AS left_over (reason, amount)
+    WHERE reason IS NOT NULL
 """)
 
-CARRY_OVER_HELD = sa.text(f"""
-    INSERT INTO carry_overs (merchant_id, settlement_id, payee_kind, payee_id, currency, amount,
-                             reason, created_at)
-    SELECT :merchant, :settlement, payee_kind, payee_id, currency, sum(amount), 'on_hold', :now
-    {drafts.OPEN} {drafts.UP_TO_LAST}
-      AND amount > 0 AND on_hold IS NOT NULL AND {drafts.DUE}
-    GROUP BY currency, payee_kind, payee_id
+# Entries that cancel each other out; taken as those of payouts are.
+OFFSET = sa.text(f"""
+    WITH taken AS (
+        UPDATE entries SET state = 'reserved'
+        FROM verdicts
+        WHERE verdict = 'offset' AND merchant_id = :merchant AND state = 'available'
+          AND (entries.currency, entries.payee_kind, entries.payee_id)
+              = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
+          AND {drafts.TAKEN.replace("amount", "entries.amount")}
+        RETURNING entries.id, entries.currency, entries.payee_kind, entries.payee_id,
+                  entries.amount
+    ), written AS (
+        INSERT INTO offsets (merchant_id, settlement_id, entry_id, payee_kind, payee_id, currency,
+                             amount, live)
+        SELECT :merchant, :settlement, id, payee_kind, payee_id, currency, amount, true FROM taken
+    )
+    SELECT payee_id FROM taken GROUP BY currency, payee_kind, payee_id
+    HAVING sum(amount) <> 0 LIMIT 1
+""")  # noqa: S608
+
+# Set beside what the payee was paid before, the last six times.
+FLAG = sa.text("""
+    INSERT INTO settlement_flags (merchant_id, settlement_id, payout_id, code, detail, created_at)
+    SELECT :merchant, :settlement, payout_id, flag.code, flag.detail, :now
+    FROM verdicts
+    CROSS JOIN LATERAL (
+        SELECT round(avg(gross)) AS usual, bool_or(account_id = verdicts.account_id) AS known
+        FROM (SELECT gross, account_id FROM payouts
+               WHERE merchant_id = :merchant AND payee_kind = verdicts.payee_kind
+                 AND payee_id = verdicts.payee_id AND currency = verdicts.currency
+                 AND state = 'paid'
+               ORDER BY id DESC LIMIT 6) AS last
+    ) AS before
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT (other.payee_kind, other.payee_id)) AS others
+          FROM payout_accounts account
+          JOIN payout_accounts other
+            ON other.fingerprint = account.fingerprint AND other.replaced_at IS NULL
+           AND (other.payee_kind, other.payee_id) <> (account.payee_kind, account.payee_id)
+         WHERE account.id = verdicts.account_id
+    ) AS shared
+    CROSS JOIN LATERAL (VALUES
+        (CASE WHEN gross >= 10 * before.usual THEN 'far_above_usual' END,
+         jsonb_build_object('usual', before.usual)),
+        (CASE WHEN NOT before.known THEN 'new_account' END, '{}'),
+        (CASE WHEN shared.others > 0 THEN 'shared_account' END,
+         jsonb_build_object('others', shared.others))
+    ) AS flag (code, detail)
+    WHERE payout_id IS NOT NULL AND flag.code IS NOT NULL
 """)
 
-OFFSET = sa.text("""
-    INSERT INTO offsets (merchant_id, settlement_id, entry_id, payee_kind, payee_id, currency,
-                         amount, live)
-    SELECT :merchant, :settlement, entry_id, payee_kind, payee_id, currency, picked.amount, true
-    FROM picked JOIN verdicts USING (currency, payee_kind, payee_id)
-    WHERE verdict = 'offset'
-""")
+IN_CHUNK = """
+    SELECT payee_kind, payee_id, currency FROM verdicts WHERE verdict IN ('pay', 'offset')
+"""

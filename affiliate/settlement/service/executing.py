@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from affiliate import clock, ids, jobs, security
+from affiliate import audit, clock, ids, jobs, security
 from affiliate.db import db
 from affiliate.payouts import queries as payout_queries
 from affiliate.payouts import rails
@@ -31,6 +31,10 @@ def execute(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
     settlement.executed_by, settlement.executed_at = by, clock.now()
     move(settlement, State.EXECUTING)
     jobs.ring(jobs.Job.EXECUTE_SETTLEMENT, merchant_id, settlement_id)
+    audit.record(
+        "settlement.executed", subject=f"stl:{settlement_id}", by=by, merchant_id=merchant_id,
+        hash=settlement.hash, totals=settlement.totals,
+    )  # fmt: skip
     return settlement
 
 

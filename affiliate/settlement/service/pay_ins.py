@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from affiliate import audit, clock, jobs
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError
 from affiliate.i18n import _
@@ -35,6 +36,39 @@ def record_pay_in(
         wrong = FieldError("/reference", "reference_taken", str(message))
         raise ReferenceTaken(message, errors=(wrong,)) from error
     ledger.post([_posting(pay_in)])
+    audit.record(
+        "pay_in.recorded", subject=f"pin:{pay_in.id}", by=by, merchant_id=merchant_id,
+        amount=money.minor, currency=money.currency, reference=reference,
+    )  # fmt: skip
+    jobs.ring(jobs.Job.RELEASE)  # what waits for this money
+    return pay_in
+
+
+def return_pay_in(pay_in: PayIn, *, by: int, reason: str) -> PayIn:
+    """The bank took it back: the merchant owes it again. The caller has it locked.
+
+    What it had covered stays released; nothing more is, until there is money again.
+    """
+    if pay_in.returned_at is not None:
+        return pay_in
+    pay_in.returned_at, pay_in.returned_by, pay_in.return_reason = clock.now(), by, reason
+    pay_in.version += 1
+    db.session.flush()
+    ledger.post(
+        [
+            ledger.Posting(
+                ledger.Code.RETURN_PAY_IN,
+                f"pay_in:{pay_in.id}",
+                ledger.receivable(pay_in.merchant_id, pay_in.currency),
+                ledger.clearing(pay_in.merchant_id, pay_in.currency),
+                pay_in.amount,
+            )
+        ]
+    )
+    audit.record(
+        "pay_in.returned", subject=f"pin:{pay_in.id}", by=by, merchant_id=pay_in.merchant_id,
+        amount=pay_in.amount, currency=pay_in.currency, reason=reason,
+    )  # fmt: skip
     return pay_in
 
 

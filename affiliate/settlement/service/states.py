@@ -2,20 +2,18 @@
 
 from affiliate import clock
 from affiliate.db import db
-from affiliate.errors import Conflict, Forbidden
+from affiliate.errors import Conflict
 from affiliate.i18n import _
-from affiliate.people.models import User
+from affiliate.people.service import PeopleOnly, person
 from affiliate.settlement import rules
 from affiliate.settlement.models import Settlement, State
 from affiliate.settlement.queries import SettlementNotThere
 
+__all__ = ["PeopleOnly", "WrongState", "locked", "move", "person"]
+
 
 class WrongState(Conflict):
     code = "wrong_settlement_state"
-
-
-class PeopleOnly(Forbidden):
-    code = "people_only"
 
 
 def locked(merchant_id: int, settlement_id: int) -> Settlement:
@@ -37,11 +35,3 @@ def move(settlement: Settlement, to: State) -> None:
     settlement.worked_at = clock.now()
     settlement.version += 1
     db.session.flush()
-
-
-def person(user_id: int) -> User:
-    """Four eyes are people's eyes: a service user is nobody's."""
-    user = db.session.get_one(User, user_id)
-    if user.is_service or user.disabled_at is not None:
-        raise PeopleOnly(_("Only a person can make or approve settlements, not a service key."))
-    return user
