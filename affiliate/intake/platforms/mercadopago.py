@@ -37,8 +37,8 @@ PREFIX = "tk_"
 
 
 def sign(secret: str, about: str, request: str, timestamp: str) -> str:
-    told = (("id", about), ("request-id", request), ("ts", timestamp))
-    manifest = "".join(f"{name}:{value};" for name, value in told if value)
+    told = {"id": about, "request-id": request, "ts": timestamp}
+    manifest = "".join(f"{name}:{value};" for name, value in told.items() if value)
     return hmac.digest(secret.encode(), manifest.encode(), "sha256").hex()
 
 
