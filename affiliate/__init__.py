@@ -77,7 +77,7 @@ def _dress(app: Flask) -> None:
 
 
 def _open_doors(app: Flask) -> None:
-    from affiliate import api, intake, links
+    from affiliate import api, intake, links, payouts
     from affiliate.consoles import (
         account,
         agency,
@@ -92,6 +92,7 @@ def _open_doors(app: Flask) -> None:
     api.init_app(app)
     intake.init_app(app)
     links.init_app(app)
+    payouts.init_app(app)
     public.init_app(app)
     account.init_app(app)
     app.register_blueprint(merchant.bp)

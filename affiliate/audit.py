@@ -3,7 +3,7 @@
 `record` only remembers; the rows are written as the last thing before the commit, one decision
 after the other, so nobody ever waits here while holding what another needs. What is rolled back,
 also to a savepoint, was not decided. Number and hash are made by the database
-(migrations/versions/0018_books.py), which refuses every change afterwards.
+(migrations/versions/0016_books.py), which refuses every change afterwards.
 
 Actions are `<noun>.<past participle>`. A subject is the kind of its public id and its number,
 `stl:12`. Details hold numbers, codes and ids; never a secret, never a buyer.

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="Where platforms are asked instead of at their own addresses, by name: for "
         'sandboxes and tests, for example {"shopee": "https://partner.test-stable.shopeemobile.com"}.',
     )
+    sandbox_url: HttpUrl | None = Field(
+        None,
+        description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "
+        "Only with it the rail `sandbox`, which pays nobody, is offered: for trials and tests.",
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

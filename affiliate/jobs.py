@@ -38,6 +38,8 @@ class Job(StrEnum):
     SWEEP_SIMULATIONS = "workers.commissions.sweep"
     BUILD_SETTLEMENT = "workers.settlement.build"
     EXECUTE_SETTLEMENT = "workers.settlement.execute"
+    ASK_PROVIDERS = "workers.settlement.ask_providers"
+    ASK_PROVIDER = "workers.settlement.ask_provider"
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
     CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
@@ -61,6 +63,8 @@ QUEUE_OF = {
     Job.SWEEP_SIMULATIONS: "slow",
     Job.BUILD_SETTLEMENT: "money",
     Job.EXECUTE_SETTLEMENT: "money",
+    Job.ASK_PROVIDERS: "money",
+    Job.ASK_PROVIDER: "money",
     Job.SWEEP_SETTLEMENTS: "money",
     Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",

@@ -4,6 +4,7 @@ import time
 
 from affiliate import jobs
 from affiliate.jobs import Job
+from affiliate.payouts import calling
 from affiliate.payouts import queries as payouts
 from affiliate.settlement import queries, runs, service
 from affiliate.settlement.models import State
@@ -24,8 +25,30 @@ def build(merchant_id: int, settlement_id: int) -> None:
 
 
 def execute(merchant_id: int, settlement_id: int) -> None:
+    """As a build: what is left after its turn waits for the next one."""
+    ends = time.monotonic() + TURN_SECONDS
     with context.application().app_context():
-        runs.execute(merchant_id, settlement_id)
+        for _ in runs.execution(merchant_id, settlement_id):
+            if time.monotonic() > ends:
+                jobs.enqueue(Job.EXECUTE_SETTLEMENT, merchant_id, settlement_id)
+                return
+
+
+def ask_providers() -> None:
+    """What became of payouts that providers have; with growing pauses for each."""
+    ends = time.monotonic() + TURN_SECONDS
+    with context.application().app_context():
+        for _ in calling.ask_due():
+            if time.monotonic() > ends:
+                jobs.enqueue(Job.ASK_PROVIDERS)
+                return
+
+
+def ask_provider(merchant_id: int, payout_id: int) -> None:
+    """Somebody hinted that there is news of this payout."""
+    with context.application().app_context():
+        jobs.answer(Job.ASK_PROVIDER, merchant_id, payout_id)
+        calling.ask(merchant_id, payout_id)
 
 
 @task

@@ -1,7 +1,7 @@
 """Payouts: one transfer to one payee in one currency, from draft to the bank's last word."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -48,11 +48,19 @@ class Paid(Body):
     paid_at: Instant | None = Field(None, description="None: now")
 
 
+class Stated(Body):
+    outcome: Literal["paid", "failed"]
+    proof: Text = Field(description="What shows it: a letter, a statement, a case at the provider")
+    reference: Text | None = Field(None, description="The bank's; needed for `paid`")
+    paid_at: Instant | None = Field(None, description="None: when it is confirmed")
+
+
 class PayoutQuery(ListQuery):
     settlement: SettlementId | None = None
     merchant: MerchantId | None = None
     promoter: PromoterId | None = None
     state: State | None = None
+    rail: Text | None = None
 
 
 class PayoutShown(Resource):
@@ -90,9 +98,43 @@ class Step(Resource):
     detail: dict[str, Any]
 
 
+class Attempt(Resource):
+    """A sending to a provider. Without an answer it was cut short, and the provider is asked."""
+
+    at: Instant
+    said: str | None
+    detail: str | None
+
+
+class Calls(Resource):
+    """How its provider is called: what comes next and when, and what it said last."""
+
+    next: Literal["send", "ask"]
+    at: Instant | None = Field(description="None: it has nothing more to say")
+    said: str | None
+    said_at: Instant | None
+    detail: str | None
+    until: Instant | None = Field(description="When an action of the payee lapses")
+    attempts: list[Attempt] = Field(description="The last 50, newest first")
+
+
+class Proof(Resource):
+    """What one person states of a payout of which nobody knows, for another to confirm."""
+
+    outcome: Literal["paid", "failed"]
+    proof: str
+    reference: str | None
+    paid_at: Instant | None
+    stated_by: UserId
+    stated_at: Instant
+    confirmed_by: UserId | None
+
+
 class PayoutDetail(PayoutShown):
     lines: list[LineShown] = Field(description=f"The first {SHOWN_LINES}; …/lines has all")
     timeline: list[Step]
+    calls: Calls | None = Field(description="None: no provider is called, or you handle no money")
+    proof: Proof | None
 
 
 @endpoint("GET", "/payouts", needs=READERS)
@@ -107,6 +149,8 @@ def all_payouts(caller: Caller, query: PayoutQuery) -> Page[PayoutShown]:
         found = found.where(Payout.payee_kind == "promoter", Payout.payee_id == query.promoter)
     if query.state is not None:
         found = found.where(Payout.state == query.state)
+    if query.rail is not None:
+        found = found.where(Payout.rail == query.rail)
     rows, following = paging.rows(found, query, by=[Payout.id])
     accounts = queries.accounts([row.account_id for row in rows])
     return Page(data=[PayoutShown(**_fields(row, accounts)) for row in rows], next=following)
@@ -137,7 +181,9 @@ def cancel(caller: Caller, payout_id: PayoutId, body: Why) -> PayoutDetail:
 
 @endpoint("POST", "/payouts/{payout_id}/mark-paid", needs=HANDLERS)
 def mark_paid(caller: Caller, payout_id: PayoutId, body: Paid) -> PayoutDetail:
-    """The bank carried it out."""
+    """The bank carried it out. Refused where a provider can be asked (`provider_says`), and where
+    nobody knows (`needs_two_people`). Paid by hand it needs a reference.
+    """
     require_any(caller, HANDLERS, payout_id[0])
     payout = service.mark_paid(
         *payout_id, by=caller.user_id, paid_at=body.paid_at, reference=body.reference
@@ -159,6 +205,37 @@ def mark_returned(caller: Caller, payout_id: PayoutId, body: Why) -> PayoutDetai
     require_any(caller, HANDLERS, payout_id[0])
     payout = service.mark_returned(*payout_id, by=caller.user_id, reason=body.reason)
     return detail(caller, payout)
+
+
+@endpoint("POST", "/payouts/{payout_id}/state-outcome", needs=HANDLERS)
+def state_outcome(caller: Caller, payout_id: PayoutId, body: Stated) -> PayoutDetail:
+    """Of an unknown payout whose provider cannot tell: what became of it, with a proof. Another
+    person has to confirm it; only people can.
+    """
+    require_any(caller, HANDLERS, payout_id[0])
+    service.state_outcome(
+        *payout_id,
+        by=caller.user_id,
+        outcome=State(body.outcome),
+        proof=body.proof,
+        reference=body.reference,
+        paid_at=body.paid_at,
+    )
+    return detail(caller, queries.find(*payout_id))
+
+
+@endpoint("POST", "/payouts/{payout_id}/confirm-outcome", needs=HANDLERS)
+def confirm_outcome(caller: Caller, payout_id: PayoutId) -> PayoutDetail:
+    """The second person: the proof is good enough, and the payout ends as it was stated."""
+    require_any(caller, HANDLERS, payout_id[0])
+    return detail(caller, service.confirm_outcome(*payout_id, by=caller.user_id))
+
+
+@endpoint("POST", "/payouts/{payout_id}/drop-outcome", needs=HANDLERS)
+def drop_outcome(caller: Caller, payout_id: PayoutId) -> PayoutDetail:
+    """It was not so: another statement can be made."""
+    require_any(caller, HANDLERS, payout_id[0])
+    return detail(caller, service.drop_outcome(*payout_id, by=caller.user_id))
 
 
 def _visible(caller: Caller) -> sa.ColumnElement[bool]:
@@ -194,7 +271,46 @@ def detail(caller: Caller, payout: Payout) -> PayoutDetail:
         for each in queries.timeline(payout)
     ]
     fields = _fields(payout, queries.accounts([payout.account_id]))
-    return PayoutDetail(**fields, lines=_lines(payout), timeline=timeline)
+    return PayoutDetail(
+        **fields,
+        lines=_lines(payout),
+        timeline=timeline,
+        calls=_calls(payout) if names_users else None,
+        proof=_proof(payout) if names_users else None,
+    )
+
+
+def _calls(payout: Payout) -> Calls | None:
+    call = queries.call(payout)
+    if call is None:
+        return None
+    return Calls(
+        next=cast(Literal["send", "ask"], call.next),
+        at=call.call_at,
+        said=call.said,
+        said_at=call.said_at,
+        detail=call.detail,
+        until=call.until,
+        attempts=[
+            Attempt(at=each.created_at, said=each.said, detail=each.detail)
+            for each in queries.attempts(payout)
+        ],
+    )
+
+
+def _proof(payout: Payout) -> Proof | None:
+    found = queries.proof(payout)
+    if found is None:
+        return None
+    return Proof(
+        outcome=cast(Literal["paid", "failed"], found.outcome),
+        proof=found.proof,
+        reference=found.reference,
+        paid_at=found.paid_at,
+        stated_by=found.stated_by,
+        stated_at=found.created_at,
+        confirmed_by=found.confirmed_by,
+    )
 
 
 def _fields(row: Payout, accounts: Mapping[int, PayoutAccount]) -> dict[str, Any]:

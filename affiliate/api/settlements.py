@@ -30,6 +30,7 @@ from affiliate.api.shapes import (
     UserId,
 )
 from affiliate.ids import encode
+from affiliate.payouts import service as payouts
 from affiliate.people import queries as people
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
@@ -86,6 +87,14 @@ class SettlementChange(Body):
 class Approval(Body):
     hash: Hash = Field(description="Of what was seen: GET shows it")
     otp: Otp = Field(description="A code of the second factor, good once")
+
+
+class Results(Body):
+    content: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="CSV. Columns: reference, result (paid, failed, returned); if there, amount "
+        "and currency are compared with ours, bank_reference, date and reason are kept"
+    )
+    dry_run: bool = Field(False, description="Only say what it would change")
 
 
 class SettlementQuery(ListQuery):
@@ -173,6 +182,15 @@ class SettlementDetail(SettlementShown):
     flags: list[Flag] = Field(description="What to look at twice before approving; at most 400")
     compared: list[Compared]
     files: list[FileShown]
+
+
+class ResultsTaken(Resource):
+    dry_run: bool
+    rows: int
+    unchanged: int = Field(description="Told before")
+    paid: int
+    failed: int
+    returned: int
 
 
 class SettlementsMade(RootModel[SettlementDetail | Page[SettlementDetail]]):
@@ -308,6 +326,21 @@ def download(caller: Caller, settlement_id: SettlementId, file_id: FileId) -> Re
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+@endpoint("POST", "/settlements/{settlement_id}/results", needs=HANDLERS)
+def results(caller: Caller, settlement_id: SettlementId, body: Results) -> ResultsTaken:
+    """What the bank says of a file, as a CSV of its own: all of it is taken or nothing, and the
+    same again changes nothing. Errors name lines.
+    """
+    require_any(caller, HANDLERS, settlement_id[0])
+    queries.find(*settlement_id)
+    report = payouts.take_results(
+        *settlement_id, body.content, by=caller.user_id, dry_run=body.dry_run
+    )
+    return ResultsTaken(
+        dry_run=body.dry_run, rows=report.rows, unchanged=report.unchanged, **report.counts
+    )
 
 
 def require_any(caller: Caller, rights: Sequence[Right], merchant_id: int) -> None:

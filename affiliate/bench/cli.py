@@ -9,6 +9,7 @@ import click
 from affiliate.bench import intake as of_intake
 from affiliate.bench import scale as of_scale
 from affiliate.bench import scene
+from affiliate.bench import settlement as of_settlement
 from affiliate.bench.intake import Measured
 
 
@@ -96,4 +97,46 @@ def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     yield (
         f"orders booked from the end {tree.booked:.0f}/s, {tree.booked_cpu:.2f} ms of processors"
         f" and {tree.booked_pages:.0f} pages each"
+    )
+
+
+@bench.command()
+@click.option(
+    "--entries", type=click.IntRange(1000, 10_000_000), default=100_000, show_default=True,
+    help="Of a tenth as many payees; measured with a tenth of it too.",
+)  # fmt: skip
+@click.option(
+    "--books", type=click.IntRange(0, 100_000_000), default=0, show_default=True,
+    help="Transfers that `verify` reads in the end, if the run makes fewer.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def settlement(*, entries: int, books: int, as_json: bool) -> None:
+    """Entries released and paid out, beside the same rows in plain SQL; on servers of its own."""
+    with scene.opened(sellers=1) as found:
+        measured = of_settlement.measure(
+            found, [entries // 10, entries], books, lambda what: click.echo(f"{what} …", err=True)
+        )
+    if as_json:
+        click.echo(json.dumps(measured.as_json()))
+        return
+    for line in _settlement_lines(measured):
+        click.echo(line)
+
+
+def _settlement_lines(found: of_settlement.Measured) -> Iterator[str]:
+    for name in ("release", "payouts"):
+        for level in found.levels:
+            step = getattr(level, name)
+            each = 1e6 * step.ours.seconds / level.entries
+            yield (
+                f"{name:<8}{level.entries:>11,} entries"
+                f" {step.ours.seconds:7.1f} s, {each:4.0f} µs each;"
+                f" the same rows {step.floor.seconds:6.1f} s   ratio {step.ratio:.2f},"
+                f" of processors {step.cpu_ratio:.2f}"
+            )
+    smaller, larger = found.levels[0], found.levels[-1]
+    yield f"this process grew by {larger.peak_mb - smaller.peak_mb:.0f} MB to {larger.peak_mb:.0f}"
+    yield (
+        f"the books verified {found.verify:.1f} s, {found.checked['transfers']:,} transfers;"
+        f" added up by pairs of accounts {found.read:.1f} s   ratio {found.verify / found.read:.1f}"
     )

@@ -117,10 +117,10 @@ DEVICE_COOKIE = "device"
 DEVICE_LIVES = timedelta(days=400)  # the longest a browser keeps a cookie
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Doors with keys of their own: no cookie opens them, so no other site can use one's browser there.
-KEYED = frozenset({"api", "intake"})
+KEYED = frozenset({"api", "intake", "rails"})
 SHOWN = frozenset({"showcase"})  # components for tests, never live
 # What is no page to come back to; `links` would even lead to other sites.
-NO_PAGES = frozenset({"api", "intake", "links", "static"})
+NO_PAGES = frozenset({"api", "intake", "links", "rails", "static"})
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]

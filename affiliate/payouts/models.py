@@ -82,8 +82,8 @@ class Payout(Owned, Model):
     withdrawal_id: Mapped[int | None]  # what asked for it, and reserved its money
     version: Mapped[int] = mapped_column(default=1)
 
+    # The merchant is that of its settlement, and needs no foreign key of its own.
     __table_args__ = (
-        of_merchant(),
         same_merchant("settlement_id", "settlements"),
         same_merchant("withdrawal_id", "withdrawals"),
         sa.CheckConstraint("gross > 0 AND withheld >= 0 AND net = gross - withheld", name="sum"),
@@ -109,10 +109,9 @@ class PayoutLine(Model):
     amount: Mapped[Minor]
     live: Mapped[bool] = mapped_column(default=True)  # false once failed, cancelled or returned
 
-    # No foreign key to the merchant: both others have one, and each more costs at every insert.
+    # No foreign keys, which cost at every insert: `payout_lines_drafted` finds payout and entry of
+    # each line or refuses it; and both stay.
     __table_args__ = (
-        same_merchant("payout_id", "payouts"),
-        same_merchant("entry_id", "entries"),
         sa.Index(
             "payout_lines_one_live_idx", "merchant_id", "entry_id",
             unique=True, postgresql_where=sa.text("live"),
@@ -121,7 +120,7 @@ class PayoutLine(Model):
 
 
 class PayoutEvent(Owned, Model):
-    """The timeline of a payout: every state it took, when, by whom and why."""
+    """The timeline of a payout: every state it took after `draft`, when, by whom and why."""
 
     __tablename__ = "payout_events"
 
@@ -131,7 +130,6 @@ class PayoutEvent(Owned, Model):
     detail: Mapped[Json] = mapped_column(default=dict)
 
     __table_args__ = (
-        of_merchant(),
         same_merchant("payout_id", "payouts"),
         sa.Index("payout_events_payout_idx", "merchant_id", "payout_id", "id"),
     )
@@ -232,5 +230,89 @@ class WriteOff(Owned, Model):
         sa.Index(
             "write_offs_standing_idx", "merchant_id", "payee_kind", "payee_id", "currency",
             postgresql_where=sa.text("state = 'approved' AND recovered_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class PayoutCall(Model):
+    """How a provider is called about a payout: what comes next, when, and what it said last.
+
+    `next` is put to `ask` before anything is sent, so whoever finds it after a kill asks first.
+    """
+
+    __tablename__ = "payout_calls"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    payout_id: Mapped[int] = mapped_column(primary_key=True)
+    settlement_id: Mapped[int]
+    rail: Mapped[str]
+    next: Mapped[str] = mapped_column(default="send")  # send, ask
+    # None: its provider has nothing more to say. While somebody calls, it lies a little ahead.
+    call_at: Mapped[datetime | None]
+    first_sent_at: Mapped[datetime | None]
+    sends: Mapped[int] = mapped_column(default=0)
+    pauses: Mapped[int] = mapped_column(default=0)  # that have passed since something was new
+    said: Mapped[str | None]
+    detail: Mapped[str | None]  # in the provider's words
+    said_at: Mapped[datetime | None]
+    until: Mapped[datetime | None]  # when a required action lapses
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("next IN ('send', 'ask')", name="next"),
+        sa.Index(
+            "payout_calls_due_idx", "call_at", postgresql_where=sa.text("call_at IS NOT NULL")
+        ),
+        sa.Index("payout_calls_settlement_idx", "merchant_id", "settlement_id", "call_at"),
+    )
+
+
+class PayoutAttempt(Owned, Model):
+    """A sending, written down before it begins. Without an answer it was cut short."""
+
+    __tablename__ = "payout_attempts"
+
+    payout_id: Mapped[int]
+    said: Mapped[str | None]
+    detail: Mapped[str | None]
+    answered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("(said IS NULL) = (answered_at IS NULL)", name="answered"),
+        sa.Index("payout_attempts_payout_idx", "merchant_id", "payout_id", "id"),
+    )
+
+
+class PayoutProof(Owned, Model):
+    """What became of a payout of which nobody knows: said by one person, confirmed by another."""
+
+    __tablename__ = "payout_proofs"
+
+    payout_id: Mapped[int]
+    outcome: Mapped[str]  # paid, failed
+    proof: Mapped[str]
+    reference: Mapped[str | None]  # the bank's
+    paid_at: Mapped[datetime | None]
+    stated_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    confirmed_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    confirmed_at: Mapped[datetime | None]
+    dropped_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    dropped_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("outcome IN ('paid', 'failed')", name="outcome"),
+        sa.CheckConstraint("confirmed_by <> stated_by", name="four_eyes"),
+        sa.CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
+        sa.CheckConstraint("(dropped_by IS NULL) = (dropped_at IS NULL)", name="dropped"),
+        sa.CheckConstraint("confirmed_at IS NULL OR dropped_at IS NULL", name="one_end"),
+        sa.CheckConstraint("outcome = 'failed' OR reference IS NOT NULL", name="reference"),
+        sa.Index(
+            "payout_proofs_one_idx", "merchant_id", "payout_id",
+            unique=True, postgresql_where=sa.text("dropped_at IS NULL"),
         ),
     )  # fmt: skip

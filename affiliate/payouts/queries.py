@@ -6,10 +6,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from affiliate.commissions.models import Entry
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.payouts.models import Payout, PayoutAccount, PayoutEvent, PayoutLine, State
+from affiliate.payouts.models import (
+    Payout,
+    PayoutAccount,
+    PayoutAttempt,
+    PayoutCall,
+    PayoutEvent,
+    PayoutLine,
+    PayoutProof,
+    State,
+)
 from affiliate.payouts.service.states import PayoutNotThere
 
 
@@ -64,12 +73,54 @@ def lines(
     ).all()
 
 
-def timeline(payout: Payout) -> Sequence[PayoutEvent]:
-    return db.session.scalars(
+def timeline(payout: Payout) -> list[PayoutEvent]:
+    """Every state it took, the draft it began as included."""
+    began = PayoutEvent(
+        merchant_id=payout.merchant_id,
+        payout_id=payout.id,
+        state=State.DRAFT,
+        user_id=None,
+        detail={},
+        created_at=payout.created_at,
+    )
+    later = db.session.scalars(
         sa.select(PayoutEvent)
-        .where(PayoutEvent.merchant_id == payout.merchant_id, PayoutEvent.payout_id == payout.id)
+        .where(
+            PayoutEvent.merchant_id == payout.merchant_id,
+            PayoutEvent.payout_id == payout.id,
+            PayoutEvent.state != State.DRAFT,
+        )
         .order_by(PayoutEvent.id)
+    )
+    return [began, *later]
+
+
+def call(payout: Payout) -> PayoutCall | None:
+    """How its provider is called; None where there is none."""
+    return db.session.get(PayoutCall, (payout.merchant_id, payout.id), populate_existing=True)
+
+
+def attempts(payout: Payout, *, limit: int = 50) -> Sequence[PayoutAttempt]:
+    """The last sendings, newest first."""
+    return db.session.scalars(
+        sa.select(PayoutAttempt)
+        .filter_by(merchant_id=payout.merchant_id, payout_id=payout.id)
+        .order_by(PayoutAttempt.id.desc())
+        .limit(limit)
     ).all()
+
+
+def proof(payout: Payout) -> PayoutProof | None:
+    """What somebody stated about it and nobody has dropped."""
+    return db.session.scalar(
+        sa.select(PayoutProof)
+        .filter_by(merchant_id=payout.merchant_id, payout_id=payout.id, dropped_at=None)
+        .execution_options(populate_existing=True)
+    )
+
+
+def by_references(references: Collection[str]) -> Sequence[Payout]:
+    return db.session.scalars(sa.select(Payout).where(among(Payout.reference, references))).all()
 
 
 def held(merchant_id: int, settlement_id: int | None = None) -> list[int]:

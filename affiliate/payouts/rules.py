@@ -1,4 +1,4 @@
-"""Which way a payout may go. The database refuses every other step (0005_settlement)."""
+"""Which way a payout may go. The database refuses every other step (0017_rails)."""
 
 from affiliate.payouts.models import State
 
@@ -7,8 +7,8 @@ NEXT: dict[State, set[State]] = {
     State.AWAITING_APPROVAL: {State.APPROVED, State.CANCELLED},
     State.APPROVED: {State.SUBMITTING, State.CANCELLED},
     State.SUBMITTING: {State.ACCEPTED, State.FAILED, State.UNKNOWN},
-    State.ACCEPTED: {State.ACTION_REQUIRED, State.PAID, State.FAILED},
-    State.ACTION_REQUIRED: {State.PAID, State.FAILED},
+    State.ACCEPTED: {State.ACTION_REQUIRED, State.PAID, State.FAILED, State.UNKNOWN},
+    State.ACTION_REQUIRED: {State.PAID, State.FAILED, State.UNKNOWN},
     State.UNKNOWN: {State.ACCEPTED, State.ACTION_REQUIRED, State.PAID, State.FAILED},
     State.PAID: {State.RETURNED},
     State.RETURNED: set(),

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from affiliate.commissions import service as commissions
 from affiliate.db import unit_of_work
 from affiliate.ledger.service import Overdrawn
+from affiliate.payouts import calling
 from affiliate.payouts.service import EntriesChanged
 from affiliate.settlement import queries, service
 from affiliate.settlement.models import State
@@ -21,13 +22,13 @@ log = structlog.get_logger(__name__)
 
 AGAIN = (Overdrawn, EntriesChanged, OperationalError)
 PAYEES = 5000  # in one transaction
-ENTRIES = 5000
+ENTRIES = 20_000  # released in one; those of one payee together cost less
 TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    step: str  # releasing, building
+    step: str  # releasing, building, calling
     done: int
     total: int | None
 
@@ -74,8 +75,26 @@ def _release(merchant_id: int, settlement_id: int) -> Iterator[Progress]:
         yield Progress("releasing", done, None)
 
 
-def execute(merchant_id: int, settlement_id: int) -> None:
-    """Hand an approved settlement's payouts over. Each step is stored before the next begins."""
-    for step in (service.submit, service.write_files, service.close):
+def execution(merchant_id: int, settlement_id: int) -> Iterator[Progress]:
+    """Hand an approved settlement's payouts over. Each step is stored before the next begins.
+
+    Where a provider takes no calls something is left, and the settlement stays open for another
+    run.
+    """
+    for step in (service.submit, service.write_files, service.hand_out):
         with unit_of_work():
             step(merchant_id, settlement_id)
+    done = 0
+    for calls in calling.hand_over(merchant_id, settlement_id):
+        with unit_of_work():
+            service.still_at_work(merchant_id, settlement_id)
+        done += calls
+        yield Progress("calling", done, None)
+    with unit_of_work():
+        service.close(merchant_id, settlement_id)
+
+
+def execute(merchant_id: int, settlement_id: int) -> None:
+    """The same in one go."""
+    for _ in execution(merchant_id, settlement_id):
+        pass

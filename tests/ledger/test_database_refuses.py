@@ -192,8 +192,18 @@ def test_a_payees_money_goes_to_nobody_else(books):
 def test_a_transfer_is_of_one_merchant(books):
     others = Books().earned(5)
 
-    with pytest.raises(IntegrityError, match="target_fkey"):
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
         insert_transfer(account("pending", books.merchant), account("available", others.merchant))
+
+
+@pytest.mark.parametrize("side", ["source_id", "target_id"])
+def test_a_transfer_is_between_accounts_that_are_there(books, side):
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
+        insert_transfer(
+            account("pending", books.merchant),
+            account("available", books.merchant),
+            **{side: 10**9},
+        )
 
 
 def test_a_transfer_is_of_one_currency(books):
@@ -205,7 +215,7 @@ def test_a_transfer_is_of_one_currency(books):
         merchant=books.merchant,
     )
 
-    with pytest.raises(IntegrityError, match="target_fkey"):
+    with pytest.raises(IntegrityError, match="has no such two accounts"):
         insert_transfer(account("pending", books.merchant), dollars)
 
 

@@ -71,6 +71,7 @@ SENT = {
     "POST /api/v1/payouts/<payout_id>/cancel": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/mark-failed": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/mark-returned": {"reason": "why not"},
+    "POST /api/v1/payouts/<payout_id>/state-outcome": {"outcome": "failed", "proof": "a letter"},
     "POST /api/v1/products": {
         "shop": "shop_id", "external_id": "9", "title": "Bolsa", "url": "https://ours.example.com/",
     },
@@ -87,6 +88,7 @@ SENT = {
     "POST /api/v1/promoters/<promoter_id>/sponsor": {"sponsor": None},
     "POST /api/v1/settlements": {"through": "2026-11-01", "merchant": "merchant_id"},
     "POST /api/v1/settlements/<settlement_id>/approve": {"hash": "0" * 64, "otp": "000000"},
+    "POST /api/v1/settlements/<settlement_id>/results": {"content": "reference,result"},
     "POST /api/v1/shops": {
         "merchant": "merchant_id", "platform": "standard", "domain": "another.example.com",
         "currency": "BRL", "country": "BR",

@@ -215,6 +215,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "debt": ids.encode(
             "lac", merchant_id, first(Account, merchant_id=merchant_id, kind="available").id
         ),
+        "rail": "sandbox",
     }
 
 

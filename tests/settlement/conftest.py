@@ -9,6 +9,7 @@ from affiliate.ledger.verify import verify
 from affiliate.people.models import Role
 from tests.factories.people import a_merchant, a_promoter, a_user
 from tests.factories.settlement import an_account, with_totp
+from tests.payouts.sandbox import Sandbox, offered
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,13 @@ def promoter(clean_books):
         found = a_promoter()
         an_account(found)
         return found
+
+
+@pytest.fixture
+def sandbox(app, clean_books, tmp_path):
+    """The provider, running, and its rail offered."""
+    found = Sandbox(tmp_path / "sandbox.jsonl")
+    found.start()
+    with offered(app, found.url):
+        yield found
+    found.stop()

@@ -167,7 +167,7 @@ def test_what_is_not_paid_carries_over_with_its_reason(app, maker):
 
 def test_an_account_of_a_rail_that_is_gone_carries_over(merchant, promoter, maker, monkeypatch):
     an_entry(merchant, promoter, 1000)
-    monkeypatch.setattr("affiliate.payouts.service.drafts.RAILS", {"pix": None})
+    monkeypatch.setattr("affiliate.payouts.rails.offered", lambda: ["pix"])
 
     settlement = a_settlement(merchant, maker)
 
@@ -461,6 +461,31 @@ def test_nothing_is_slipped_into_a_finished_settlement(merchant, promoter, maker
     assert "only while its settlement is built" in refused(
         copied(settlement.id, payee_id="payee_id + 1")
     )
+
+
+def test_a_line_is_of_a_payout_and_an_entry_that_are_there(merchant, promoter, maker):
+    an_entry(merchant, promoter, 1000)
+    a_settlement(merchant, maker)
+    other = begun(merchant, maker)
+    db.session.execute(sa.text(copied(other.id)))
+    draft = db.session.scalar(sa.select(Payout).filter_by(settlement_id=other.id))
+    extra = an_entry(merchant, promoter, 500)
+
+    for payout_id, entry_id in ((draft.id, extra.id + 10**6), (draft.id + 10**6, extra.id)):
+        assert "draft of its own payee" in refused(
+            "INSERT INTO payout_lines VALUES (:m, :p, :e, 500, true)",
+            m=merchant.id, p=payout_id, e=entry_id,
+        )  # fmt: skip
+    db.session.rollback()
+
+
+def test_what_was_earned_stays_where_payouts_find_it(merchant, promoter, maker):
+    an_entry(merchant, promoter, 1000)
+    a_settlement(merchant, maker)
+
+    assert "what was earned is kept" in refused("DELETE FROM entries")
+    assert "kept" in refused("TRUNCATE entries CASCADE")
+    assert "keeps its key" in refused("UPDATE entries SET id = id + 1000000")
 
 
 def test_a_payout_goes_to_an_account_of_its_own_payee(merchant, promoter, maker):

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from affiliate import clock
+from affiliate import clock, ids
 from affiliate.db import db, unit_of_work
 from affiliate.errors import Conflict, Invalid
 from affiliate.people import delegations, queries
@@ -229,10 +229,9 @@ def test_the_database_looks_at_the_exception_too(merchant, alone, ended):
 
 
 def test_limits_delegations_and_exceptions_by_the_api(client, merchant, checker, maker, alone):
-    operator = {"Authorization": f"Bearer {a_key(Role.OPERATOR)}"}
+    person = a_user(Role.OPERATOR)
+    operator = {"Authorization": f"Bearer {a_key(Role.OPERATOR, user=person)}"}
     approver = {"Authorization": f"Bearer {a_key(Role.FINANCE_CHECKER, user=checker)}"}
-    from affiliate import ids
-
     user, mer = ids.encode("usr", checker.id), ids.encode("mer", merchant.id)
     made = client.post(
         "/api/v1/approval-limits", headers=operator,

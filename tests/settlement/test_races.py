@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from affiliate.commissions.models import Commission, State
 from affiliate.db import db, unit_of_work
+from affiliate.payouts import calling
+from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout, PayoutLine
 from affiliate.payouts.service import WrongState
 from affiliate.people.models import Role
@@ -21,10 +23,12 @@ from tests.factories.settlement import (
     an_account,
     an_entry,
     approved,
+    executed,
     payouts_of,
     states_of,
     with_totp,
 )
+from tests.payouts.sandbox import owed
 
 
 @pytest.fixture
@@ -200,3 +204,64 @@ def test_two_accounts_at_once_leave_one_live(promoter, at_once):
     assert results == [None] * 6
     live = sa.select(PayoutAccount).where(PayoutAccount.replaced_at.is_(None))
     assert len(db.session.scalars(live).all()) == 1
+
+
+def test_two_executions_hints_and_polls_at_once_send_each_payout_once(
+    merchant, maker, checker, sandbox, at_once
+):
+    owed(merchant, *["ordinary"] * 30)
+    settlement = approved(a_settlement(merchant, maker), checker)
+    key = (merchant.id, settlement.id)
+    with unit_of_work():
+        service.execute(*key, by=maker.id)
+    ids = [each.id for each in payouts_of(settlement)]
+
+    results = at_once(
+        *[lambda: runs.execute(*key)] * 3,
+        lambda: list(calling.ask_due()),
+        lambda: [calling.ask(merchant.id, each) for each in ids],
+    )
+
+    assert not [each for each in results if isinstance(each, Exception)]
+    assert {each.state for each in payouts_of(settlement)} <= {"accepted", "paid"}
+    assert sandbox.calls("sent") == {each.reference: 1 for each in payouts_of(settlement)}
+
+
+def test_a_payout_is_cancelled_or_sent_but_not_both(merchant, maker, checker, sandbox, at_once):
+    owed(merchant, *["at-once"] * 6)
+    settlement = approved(a_settlement(merchant, maker), checker)
+    key = (merchant.id, settlement.id)
+    with unit_of_work():
+        service.execute(*key, by=maker.id)
+
+    def cancel(payout_id):
+        with unit_of_work():
+            service.cancel_payout(merchant.id, payout_id, by=maker.id, reason="stop")
+
+    ids = [each.id for each in payouts_of(settlement)]
+    at_once(*[lambda each=each: cancel(each) for each in ids[:3]], lambda: runs.execute(*key))
+
+    for payout in payouts_of(settlement):
+        assert (payout.state, payout.reference in sandbox.transfers()) in {
+            ("paid", True),
+            ("cancelled", False),
+        }
+
+
+def test_two_confirmations_at_once_end_it_once(merchant, maker, checker, sandbox, at_once):
+    owed(merchant, "error-after")
+    settlement = executed(approved(a_settlement(merchant, maker), checker), maker)
+    (payout,) = payouts_of(settlement)
+    key = (merchant.id, payout.id)
+    with unit_of_work():
+        third = a_user(Role.FINANCE_CHECKER)
+        payouts.state_outcome(*key, by=maker.id, outcome="failed", proof="a letter")
+
+    def confirm(by):
+        with unit_of_work():
+            payouts.confirm_outcome(*key, by=by)
+
+    results = at_once(lambda: confirm(checker.id), lambda: confirm(third.id))
+
+    assert len([each for each in results if isinstance(each, WrongState)]) == 1
+    assert payouts_of(settlement)[0].state == "failed"

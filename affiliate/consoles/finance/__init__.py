@@ -26,6 +26,7 @@ from affiliate.consoles.finance import (  # noqa: E402
     overview,
     pay_ins,
     payouts,
+    rails,
     settlements,
     standing_in,
     statements,
@@ -50,5 +51,5 @@ def _on_every_page() -> dict[str, Any]:
 
 __all__ = [
     "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
-    "settlements", "standing_in", "statements", "withdrawals", "write_offs",
+    "rails", "settlements", "standing_in", "statements", "withdrawals", "write_offs",
 ]  # fmt: skip

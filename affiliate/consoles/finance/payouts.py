@@ -21,7 +21,7 @@ from affiliate.db import db
 from affiliate.errors import AffiliateError, invalid
 from affiliate.i18n import _
 from affiliate.orders.models import Order
-from affiliate.payouts import queries, rules, service
+from affiliate.payouts import queries, rails, rules, service
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
 from affiliate.people.models import Agency, Promoter
 from affiliate.people.queries import within
@@ -97,12 +97,13 @@ def payouts() -> ResponseReturnValue:
         merchants=words.merchant_names({each.merchant_id for each in found}),
         choices=access.merchants(),
         next=cursor,
+        may_handle=access.may(*access.HANDLERS),
     )
 
 
 @bp.get("/payouts/<payout_id>")
 def payout(payout_id: str) -> ResponseReturnValue:
-    row = _find(payout_id)
+    row = find(payout_id)
     events = queries.timeline(row)
     lines, cursor = _lines(row)
     return render_template(
@@ -117,19 +118,24 @@ def payout(payout_id: str) -> ResponseReturnValue:
         lines=lines,
         next=cursor,
         verbs=_open_verbs(row),
+        next_step=_next_step(row),
+        call=queries.call(row),
+        attempts=queries.attempts(row),
+        proof=queries.proof(row),
+        may_tell=access.may(*access.HANDLERS),
     )
 
 
 @bp.get("/payouts/<payout_id>/<any(paid, failed, returned, cancel):verb>")
 def ask(payout_id: str, verb: str) -> ResponseReturnValue:
-    row = _find(payout_id)
+    row = find(payout_id)
     access.require(access.HANDLERS, row.merchant_id)
     return _form(row, verb, {}, None)
 
 
 @bp.post("/payouts/<payout_id>/<any(paid, failed, returned, cancel):verb>")
 def tell(payout_id: str, verb: str) -> ResponseReturnValue:
-    row = _find(payout_id)
+    row = find(payout_id)
     access.require(access.HANDLERS, row.merchant_id)
     refusal = access.refused(lambda: _do(row, verb, request.form))
     if refusal and refusal.status == 422:
@@ -141,7 +147,7 @@ def tell(payout_id: str, verb: str) -> ResponseReturnValue:
     return redirect(url_for("finance.payout", payout_id=payout_id), 303)
 
 
-def _find(payout_id: str) -> Payout:
+def find(payout_id: str) -> Payout:
     found = db.session.get(Payout, access.key_of("pay", payout_id), populate_existing=True)
     return found or abort(404)
 
@@ -174,7 +180,26 @@ def _open_verbs(row: Payout) -> dict[str, Verb]:
     if not access.may(*access.HANDLERS):
         return {}
     now = State(row.state)
-    return {name: verb for name, verb in VERBS.items() if rules.may_become(now, verb.to)}
+    found = {name: verb for name, verb in VERBS.items() if rules.may_become(now, verb.to)}
+    if now == State.UNKNOWN or rails.is_called(row.rail):
+        # Nobody's word alone: its provider is asked, or two people tell.
+        found = {name: verb for name, verb in found.items() if name not in {"paid", "failed"}}
+    return found
+
+
+def _next_step(row: Payout) -> Any:
+    """What happens next by itself, or what somebody has to do."""
+    is_called, is_by_hand = rails.is_called(row.rail), rails.is_by_hand(row.rail)
+    steps = {
+        State.SUBMITTING: _("It is being sent, again and again if its provider is away."),
+        State.ACTION_REQUIRED: _("The payee has to confirm it, or the money comes back."),
+        State.UNKNOWN: _("The provider is asked. If it cannot tell, two people with a proof can."),
+    }
+    if row.state == State.ACCEPTED and is_called:
+        return _("The provider has it and is asked until it is paid.")
+    if row.state == State.ACCEPTED and is_by_hand:
+        return _("Somebody has to pay it by hand and mark it as paid, with a reference.")
+    return steps.get(State(row.state))
 
 
 def _form(

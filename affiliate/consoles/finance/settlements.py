@@ -308,7 +308,12 @@ def _make_one(typed: Any, merchant_id: int, through: datetime) -> Settlement:
 
 def _working(row: Settlement) -> dict[str, Any]:
     stalled = row.state in WORKING and row.worked_at < clock.now() - queries.QUIET
+    counts = queries.payouts_by_state([row])[row.id]
+    waiting = counts.get(PayoutState.APPROVED, 0) + counts.get(PayoutState.SUBMITTING, 0)
+    to_hand = sum(counts.values()) - counts.get(PayoutState.CANCELLED, 0)
     return {
+        "handed": to_hand - waiting,
+        "to_hand": to_hand,
         "settlement": row,
         "key": key(row),
         "is_working": row.state in WORKING,

@@ -38,6 +38,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 class FileRail:
     name = "file"
 
+    def is_offered(self) -> bool:
+        return True
+
     def takes(self, currency: str) -> bool:
         return currency in EXPONENTS
 

@@ -15,7 +15,7 @@ from affiliate.errors import Conflict
 from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.models import Kind
-from affiliate.payouts.rails import RAILS
+from affiliate.payouts import rails
 
 Payee = tuple[str, str, int]  # currency, kind, id: the order in which a run walks through them
 NOBODY: Payee = ("", "", 0)
@@ -86,7 +86,7 @@ def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
         "currencies": list(run.currencies),
         "minimum": run.minimum,
         "on_request": run.on_request,
-        "rails": list(RAILS),
+        "rails": rails.offered(),
         **dict(zip(("after_currency", "after_kind", "after_id"), after, strict=True)),
         **dict(zip(("last_currency", "last_kind", "last_id"), last, strict=True)),
         "now": clock.now(),
@@ -101,6 +101,13 @@ NEXT = """
 UP_TO_LAST = """
       AND (currency, payee_kind, payee_id) <=
           (CAST(:last_currency AS char(3)), :last_kind, :last_id)
+"""
+# For statements that join verdicts: so that they read the entries of these payees only.
+WITHIN = """
+    AND (entries.currency, entries.payee_kind, entries.payee_id) >
+        (CAST(:after_currency AS char(3)), :after_kind, :after_id)
+    AND (entries.currency, entries.payee_kind, entries.payee_id) <=
+        (CAST(:last_currency AS char(3)), :last_kind, :last_id)
 """
 OPEN = f"""
     FROM entries
@@ -173,24 +180,20 @@ JUDGE = sa.text(f"""
             {ASKED} {UP_TO_LAST}) AS asked USING (currency, payee_kind, payee_id)
       LEFT JOIN (SELECT * FROM payout_accounts WHERE replaced_at IS NULL) AS account
                 USING (currency, payee_kind, payee_id)
+      ORDER BY currency, payee_kind, payee_id -- and so are the numbers of the payouts
     ) AS judged
 """)  # noqa: S608
 
 # The reference is random, so that a database restored from a backup never sends an old one again.
 MAKE_PAYOUTS = sa.text("""
-    WITH made AS (
-        INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
-                             account_id, rail, gross, withheld, net, state, reference,
-                             withdrawal_id, version, created_at)
-        SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
-               gross, 0, gross, 'draft',
-               'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
-               withdrawal_id, 1, :now
-        FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
-        RETURNING id
-    )
-    INSERT INTO payout_events (merchant_id, payout_id, state, detail, created_at)
-    SELECT :merchant, id, 'draft', '{}', :now FROM made
+    INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
+                         account_id, rail, gross, withheld, net, state, reference,
+                         withdrawal_id, version, created_at)
+    SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
+           gross, 0, gross, 'draft',
+           'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
+           withdrawal_id, 1, :now
+    FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
 """)
 
 LINES_OF_WITHDRAWALS = sa.text("""
@@ -210,17 +213,17 @@ TAKE = sa.text(f"""
         WHERE verdict = 'pay' AND merchant_id = :merchant AND state = 'available'
           AND (entries.currency, entries.payee_kind, entries.payee_id)
               = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
-          AND {TAKEN.replace("amount", "entries.amount")}
+          AND {TAKEN.replace("amount", "entries.amount")} {WITHIN}
         RETURNING entries.id, entries.amount, payout_id
     ), lined AS (
         INSERT INTO payout_lines (merchant_id, payout_id, entry_id, amount, live)
         SELECT :merchant, payout_id, id, amount, true FROM taken
-    ), sums AS (
-        SELECT payout_id, sum(amount) AS amount FROM taken GROUP BY payout_id
     )
-    SELECT payout_id FROM verdicts LEFT JOIN sums USING (payout_id)
-    WHERE verdict = 'pay' AND sums.amount IS DISTINCT FROM verdicts.amount
-    LIMIT 1
+    SELECT payout_id FROM (
+        SELECT payout_id, amount FROM taken
+        UNION ALL SELECT payout_id, -amount FROM verdicts WHERE verdict = 'pay'
+    ) AS both_sides
+    GROUP BY payout_id HAVING sum(amount) <> 0 LIMIT 1
 """)  # noqa: S608
 
 WHOSE = (

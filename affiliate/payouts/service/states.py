@@ -5,6 +5,8 @@ refused. Lock order: settlement, payout, entries, then the books.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +20,7 @@ from affiliate.errors import Conflict, NotFound, invalid
 from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
-from affiliate.payouts import rules
+from affiliate.payouts import rails, rules
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
 
 # What somebody says about a payout, or a rule: the rest follows from its settlement.
@@ -33,6 +35,24 @@ class WrongState(Conflict):
     code = "wrong_payout_state"
 
 
+class ProviderSays(Conflict):
+    code = "provider_says"
+
+
+class NeedsTwo(Conflict):
+    code = "needs_two_people"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a payout ends: paid, failed or returned, and what is known of it."""
+
+    state: State
+    reason: str | None = None
+    reference: str | None = None  # the bank's, of a payment
+    paid_at: datetime | None = None
+
+
 def mark_paid(
     merchant_id: int,
     payout_id: int,
@@ -42,25 +62,26 @@ def mark_paid(
     reference: str | None = None,
 ) -> Payout:
     """The bank carried it out: the money leaves the payee's reserved account."""
-    payout = _locked(merchant_id, payout_id)
+    payout = locked(merchant_id, payout_id)
     if payout.state == State.PAID:
         _same_again(payout, paid_at, reference)
         return payout
-    now = clock.now()
-    if paid_at is not None and paid_at > now:
-        message = _("A payout cannot have been paid later than now.")
-        raise invalid("/paid_at", "in_the_future", message)
-    payout.paid_at = paid_at or now
-    payout.provider_reference = reference
-    _move(payout, State.PAID, by, {"reference": reference} if reference else {})
-    _move_entries(payout, EntryState.RESERVED, EntryState.PAID)
-    ledger.post(_paid(payout))
+    _check_by_hand(payout)
+    if rails.is_by_hand(payout.rail) and not reference:
+        message = _("What was paid by hand needs a reference as its proof.")
+        raise invalid("/reference", "missing", message)
+    check_time(paid_at)
+    conclude([(payout, Outcome(State.PAID, reference=reference, paid_at=paid_at))], by)
     return payout
 
 
 def mark_failed(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Payout:
     """The bank did not carry it out: the payee has the money available again."""
-    return _undo(merchant_id, payout_id, State.FAILED, by, reason)
+    payout = locked(merchant_id, payout_id)
+    if payout.state != State.FAILED:
+        _check_by_hand(payout)
+        conclude([(payout, Outcome(State.FAILED, reason))], by)
+    return payout
 
 
 def cancel(merchant_id: int, payout_id: int, *, by: int | None, reason: str) -> Payout:
@@ -68,19 +89,32 @@ def cancel(merchant_id: int, payout_id: int, *, by: int | None, reason: str) -> 
 
     Called by settlement, which holds the settlement's lock.
     """
-    return _undo(merchant_id, payout_id, State.CANCELLED, by, reason)
+    payout = locked(merchant_id, payout_id)
+    if payout.state != State.CANCELLED:
+        conclude([(payout, Outcome(State.CANCELLED, reason))], by)
+    return payout
 
 
 def mark_returned(merchant_id: int, payout_id: int, *, by: int, reason: str) -> Payout:
     """It was paid and came back: the next settlement pays the same entries again."""
-    payout = _locked(merchant_id, payout_id)
-    if payout.state == State.RETURNED:
-        return payout
-    payout.reason = reason
-    _move(payout, State.RETURNED, by, {"reason": reason})
-    _give_back(payout, EntryState.PAID)
-    ledger.post(_returned(payout))
+    payout = locked(merchant_id, payout_id)
+    if payout.state != State.RETURNED:
+        _check(payout, State.RETURNED)
+        conclude([(payout, Outcome(State.RETURNED, reason))], by)
     return payout
+
+
+def conclude(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> None:
+    """Any number of locked payouts of one merchant reach their ends, and their money with them.
+
+    What came back without anybody having told of its payment was paid first.
+    """
+    of = {state: [one for one in found if one[1].state == state] for state in State}
+    back = of[State.RETURNED]
+    postings = _pay([*of[State.PAID], *(one for one in back if one[0].state != State.PAID)], by)
+    postings += _undo([*of[State.FAILED], *of[State.CANCELLED]], by)
+    postings += _take_back(back, by)
+    ledger.post(postings)
 
 
 def move_all(
@@ -139,21 +173,27 @@ def cancel_all(merchant_id: int, settlement_id: int, *, by: int, reason: str) ->
     )
 
 
-def _locked(merchant_id: int, payout_id: int) -> Payout:
-    payout = db.session.get(
-        Payout,
-        (merchant_id, payout_id),
-        with_for_update={"key_share": True},
-        populate_existing=True,
-    )
-    if payout is None:
+def locked(merchant_id: int, payout_id: int) -> Payout:
+    found = locked_all(merchant_id, [payout_id])
+    if not found:
         raise PayoutNotThere(_("There is no such payout."))
-    return payout
+    return found[0]
 
 
-def _move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> None:
-    if not rules.may_become(State(payout.state), to):
-        raise WrongState(_("This payout has moved on, so that is no longer possible."))
+def locked_all(merchant_id: int, payout_ids: Sequence[int]) -> Sequence[Payout]:
+    """In the order of their ids, so that two who lock some of the same never wait in a circle."""
+    return db.session.scalars(
+        sa.select(Payout)
+        .where(Payout.merchant_id == merchant_id, among(Payout.id, payout_ids))
+        .order_by(Payout.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> None:
+    """Stored with the next flush."""
+    _check(payout, to)
     payout.state = to
     payout.version += 1
     db.session.add(
@@ -165,12 +205,37 @@ def _move(payout: Payout, to: State, by: int | None, detail: dict[str, Any]) -> 
             detail=detail,
         )
     )
-    db.session.flush()
-    if to in DECIDED:
+    if to in DECIDED and by is not None:
         audit.record(
             f"payout.{to}", subject=f"pay:{payout.id}", by=by, merchant_id=payout.merchant_id,
             **(detail | {"net": payout.net, "currency": payout.currency}),
         )  # fmt: skip
+
+
+def _check(payout: Payout, to: State) -> None:
+    if not rules.may_become(State(payout.state), to):
+        raise WrongState(_("This payout has moved on, so that is no longer possible."))
+
+
+def check_time(paid_at: datetime | None) -> None:
+    if paid_at is not None and paid_at > clock.now():
+        message = _("A payout cannot have been paid later than now.")
+        raise invalid("/paid_at", "in_the_future", message)
+
+
+def _check_by_hand(payout: Payout) -> None:
+    """One person's word counts only where there is nobody to ask."""
+    if payout.state == State.UNKNOWN:
+        raise NeedsTwo(
+            _(
+                "Nobody knows what became of this payout. Its provider is asked; if that leads "
+                "nowhere, one person states with a proof what happened and another confirms it."
+            )
+        )
+    if rails.is_called(payout.rail):
+        raise ProviderSays(
+            _("The provider of this payout is asked what became of it; nobody marks it by hand.")
+        )
 
 
 def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None) -> None:
@@ -181,34 +246,58 @@ def _same_again(payout: Payout, paid_at: datetime | None, reference: str | None)
         raise WrongState(_("The payout is paid already, with another time or reference."))
 
 
-def _undo(merchant_id: int, payout_id: int, to: State, by: int | None, reason: str) -> Payout:
-    payout = _locked(merchant_id, payout_id)
-    if payout.state == to:
-        return payout
-    payout.reason = reason
-    _move(payout, to, by, {"reason": reason})
-    _give_back(payout, EntryState.RESERVED)
-    ledger.post([_unreserved(merchant_id, payout)])
-    return payout
+def _pay(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Posting]:
+    now = clock.now()
+    for payout, outcome in found:
+        payout.paid_at = outcome.paid_at or now
+        payout.provider_reference = outcome.reference
+        move(payout, State.PAID, by, {"reference": outcome.reference} if outcome.reference else {})
+    payouts = [payout for payout, _outcome in found]
+    _move_entries(payouts, EntryState.RESERVED, EntryState.PAID)
+    return [posting for payout in payouts for posting in _paid(payout)]
 
 
-def _give_back(payout: Payout, state: EntryState) -> None:
+def _undo(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Posting]:
+    """Failed or cancelled: the money is where it was before."""
+    payouts = _end(found, by)
+    _give_back(payouts, EntryState.RESERVED)
+    return [_unreserved(payout.merchant_id, payout) for payout in payouts]
+
+
+def _take_back(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Posting]:
+    payouts = _end(found, by)
+    _give_back(payouts, EntryState.PAID)
+    return [posting for payout in payouts for posting in _returned(payout)]
+
+
+def _end(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Payout]:
+    for payout, outcome in found:
+        payout.reason = outcome.reason
+        move(payout, outcome.state, by, {"reason": outcome.reason})
+    return [payout for payout, _outcome in found]
+
+
+def _give_back(payouts: Sequence[Payout], state: EntryState) -> None:
     """Other payouts may own the entries again."""
-    _move_entries(payout, state, EntryState.AVAILABLE)
-    db.session.execute(sa.update(PayoutLine).where(*_lines(payout)).values(live=False))
+    _move_entries(payouts, state, EntryState.AVAILABLE)
+    if payouts:
+        db.session.execute(sa.update(PayoutLine).where(*_lines(payouts)).values(live=False))
 
 
-def _move_entries(payout: Payout, state: EntryState, to: EntryState) -> None:
-    lines = sa.select(PayoutLine.entry_id).where(*_lines(payout))
-    moved = commissions.move_entries(payout.merchant_id, lines, state, to)
+def _move_entries(payouts: Sequence[Payout], state: EntryState, to: EntryState) -> None:
+    db.session.flush()
+    if not payouts:
+        return
+    lines = sa.select(PayoutLine.entry_id).where(*_lines(payouts))
+    moved = commissions.move_entries(payouts[0].merchant_id, lines, state, to)
     count = db.session.scalar(sa.select(sa.func.count()).select_from(lines.subquery()))
-    assert moved == count, f"entries of payout {payout.id} are not all {state}"
+    assert moved == count, f"entries of payouts {payouts[0].id} and more are not all {state}"
 
 
-def _lines(payout: Payout) -> tuple[sa.ColumnElement[bool], ...]:
+def _lines(payouts: Sequence[Payout]) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        PayoutLine.merchant_id == payout.merchant_id,
-        PayoutLine.payout_id == payout.id,
+        PayoutLine.merchant_id == payouts[0].merchant_id,
+        among(PayoutLine.payout_id, [payout.id for payout in payouts]),
         PayoutLine.live.is_(True),
     )
 

@@ -17,7 +17,9 @@ from affiliate.settlement.service.exceptions import (
 from affiliate.settlement.service.executing import (
     close,
     execute,
+    hand_out,
     open_file,
+    still_at_work,
     submit,
     write_files,
 )
@@ -30,7 +32,7 @@ from affiliate.settlement.service.states import locked
 
 __all__ = [
     "approve", "build_chunk", "cancel_held", "cancel_payout", "change_note", "change_pay_in_note",
-    "close", "create", "discard", "end_exception", "exception", "execute", "locked",
-    "open_exception", "open_file", "record_exception", "record_pay_in", "return_pay_in", "submit",
-    "write_files",
+    "close", "create", "discard", "end_exception", "exception", "execute", "hand_out", "locked",
+    "open_exception", "open_file", "record_exception", "record_pay_in", "return_pay_in",
+    "still_at_work", "submit", "write_files",
 ]  # fmt: skip

@@ -82,7 +82,7 @@ def build_chunk(merchant_id: int, settlement_id: int, size: int) -> bool:
     chunk = payouts.draft(run, after=after, size=size)
     if chunk is None:
         return _finish(settlement, size)
-    _write_the_rest(run)
+    _write_the_rest(drafts.given(run, after, chunk.last))
     settlement.cursor = [str(part) for part in chunk.last]
     settlement.payees_done += chunk.payees
     settlement.worked_at = clock.now()
@@ -115,8 +115,7 @@ def _payee(cursor: list[str]) -> payouts.Payee:
     return currency, payee_kind, int(payee_id)
 
 
-def _write_the_rest(run: payouts.Run) -> None:
-    given = drafts.given(run, drafts.NOBODY)
+def _write_the_rest(given: dict[str, object]) -> None:
     if db.session.execute(OFFSET, given).first():
         raise drafts.Changed(_("Entries changed while they were taken."))
     for statement in (CARRY_OVER, FLAG):
@@ -175,7 +174,7 @@ OFFSET = sa.text(f"""
         WHERE verdict = 'offset' AND merchant_id = :merchant AND state = 'available'
           AND (entries.currency, entries.payee_kind, entries.payee_id)
               = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
-          AND {drafts.TAKEN.replace("amount", "entries.amount")}
+          AND {drafts.TAKEN.replace("amount", "entries.amount")} {drafts.WITHIN}
         RETURNING entries.id, entries.currency, entries.payee_kind, entries.payee_id,
                   entries.amount
     ), written AS (

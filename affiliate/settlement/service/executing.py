@@ -39,7 +39,7 @@ def execute(merchant_id: int, settlement_id: int, *, by: int) -> Settlement:
 
 
 def submit(merchant_id: int, settlement_id: int) -> None:
-    """From here on no payout of it can be cancelled."""
+    """From here on no payout of it can be cancelled, and calls to providers are due."""
     settlement = locked(merchant_id, settlement_id)
     if settlement.state != State.EXECUTING:
         return
@@ -53,6 +53,7 @@ def submit(merchant_id: int, settlement_id: int) -> None:
         PayoutState.SUBMITTING,
         by=settlement.executed_by,
     )
+    payouts.begin_calls(merchant_id, settlement_id)
 
 
 def write_files(merchant_id: int, settlement_id: int) -> None:
@@ -61,8 +62,28 @@ def write_files(merchant_id: int, settlement_id: int) -> None:
     if settlement.state != State.EXECUTING:
         return
     settlement.worked_at = clock.now()
-    for rail, currency in _left(settlement):
+    for rail, currency in _left(settlement, rails.in_files()):
         _write_file(settlement, rail, currency)
+
+
+def hand_out(merchant_id: int, settlement_id: int) -> None:
+    """What people pay by hand is with them from now on."""
+    settlement = locked(merchant_id, settlement_id)
+    for rail, currency in _left(settlement, rails.by_hand()):
+        payouts.move_all(
+            merchant_id,
+            settlement_id,
+            PayoutState.SUBMITTING,
+            PayoutState.ACCEPTED,
+            by=settlement.executed_by,
+            rail=rail,
+            currency=currency,
+        )
+
+
+def still_at_work(merchant_id: int, settlement_id: int) -> None:
+    """So that the sweep does not take a long execution for a lost one."""
+    locked(merchant_id, settlement_id).worked_at = clock.now()
 
 
 def close(merchant_id: int, settlement_id: int) -> None:
@@ -74,10 +95,12 @@ def close(merchant_id: int, settlement_id: int) -> None:
     move(settlement, State.CLOSED)
 
 
-def _left(settlement: Settlement) -> Sequence[tuple[str, str]]:
+def _left(settlement: Settlement, some: Sequence[str] | None = None) -> Sequence[tuple[str, str]]:
+    """Rails and currencies with something to submit: all, or those of some rails."""
+    chosen = sa.true() if some is None else Payout.rail.in_(some)
     rows = db.session.execute(
         sa.select(Payout.rail, Payout.currency)
-        .where(*_submitting(settlement))
+        .where(*_submitting(settlement), chosen)
         .distinct()
         .order_by(Payout.rail, Payout.currency)
     )
@@ -92,7 +115,9 @@ def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
         sa.select(Payout.net).where(*payouts_in).order_by(Payout.id).with_for_update()
     ).all()
     count, total = len(nets), sum(nets)
-    content = rails.find(rail).batch(_instructions(payouts_in))
+    writer = rails.RAILS[rail]
+    assert isinstance(writer, rails.BatchRail)
+    content = writer.batch(_instructions(payouts_in))
     name = f"{ids.encode('stl', *key)}-{currency}.csv"
     db.session.add(
         PayoutFile(

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0018_books"
+revision = "0016_books"
 down_revision = "0015_settling"
 branch_labels = None
 depends_on = None

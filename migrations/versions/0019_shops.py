@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016_shops"
-down_revision = "0018_books"
+revision = "0019_shops"
+down_revision = "0018_speed"
 branch_labels = None
 depends_on = None
 
