@@ -43,10 +43,12 @@ class Keys:
         return str(self.given.get(name, ""))
 
     def has(self, names: Iterable[str]) -> bool:
-        return all(self.get(name) or (name == "webhook_secret" and self.secrets) for name in names)
+        return all(self.get(name) or (name in ROTATING and self.each(name)) for name in names)
 
     def each(self, name: str) -> tuple[str, ...]:
         """The values of a rotating credential that are good now, newest first."""
+        if name == "webhook_secret":
+            return self.secrets
         return tuple(_good_now(self.given.get(ROTATING[name], ())))
 
 
