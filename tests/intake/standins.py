@@ -549,7 +549,8 @@ class Stripe(StandIn):
             self.between_pages()
             return 200, {}, self.listed(found, query, self.page)
         if what[:2] == ["checkout", "sessions"] and len(what) == 2:
-            return 200, {}, self.listed([self.session(paid_by)] if paid_by else [], query)
+            by_session = paid_by and not paid_by.get("renewal")
+            return 200, {}, self.listed([self.session(paid_by)] if by_session else [], query)
         if what[:2] == ["checkout", "sessions"]:
             session = self.session(self.orders[what[2].removeprefix("cs_")])
             if what[3:] == ["line_items"]:
@@ -561,12 +562,43 @@ class Stripe(StandIn):
                 "object"
             ]
             return 200, {}, intent | {"id": what[1], "latest_charge": self.charge(order)}
+        if what[0] == "invoices":
+            return 200, {}, self.invoice(self.orders[what[1].removeprefix("in_")])
+        if what[0] == "invoice_payments":
+            return 200, {}, self.listed(self.invoice_payments(query), query)
         if what[0] == "refunds":
             return 200, {}, self.listed(self.refunds(paid_by), query)
         if what[0] == "disputes":
             found = self.disputes.get(paid_by["id"])
             return 200, {}, self.listed([found] if found else [], query)
         return 404, {}, {"error": {"type": "invalid_request_error"}}
+
+    def invoice(self, order):
+        """Of a subscription, as since 2025: it does not name its payment."""
+        line = {
+            "id": "il_1", "description": "A month", "quantity": 1, "amount": order["amount"],
+            "discount_amounts": [{"amount": 0}], "price": {"id": "price_1", "product": "prod_1"},
+        }  # fmt: skip
+        return {
+            "id": f"in_{order['id']}", "object": "invoice", "number": "A-1", "status": "paid",
+            "currency": "usd", "livemode": True, "total": order["amount"], "customer": "cus_1",
+            "customer_email": "bia@example.com", "billing_reason": "subscription_cycle",
+            "created": int(order["at"].timestamp()), "lines": {"data": [line]},
+            "status_transitions": {"paid_at": int(order["at"].timestamp())},
+        }  # fmt: skip
+
+    def invoice_payments(self, query):
+        asked = query.get("invoice", "").removeprefix("in_")
+        key = asked or query["payment[payment_intent]"]
+        payment = {"type": "payment_intent", "payment_intent": key}
+        known = self.orders.get(key, {}).get("renewal")
+        return [{"id": "inpay_1", "invoice": f"in_{key}", "payment": payment}] if known else []
+
+    def event(self, kind, what):
+        found = sample("stripe/charge.refunded.stripe-ruby-mock.json")
+        told = found | {"id": f"evt_{kind}", "type": kind, "data": {"object": what}}
+        body, now = json.dumps(told).encode(), int(clock.now().timestamp())
+        return {"Stripe-Signature": f"t={now},v1={stripe.sign('whsec_1', now, body)}"}, body, {}
 
     def line(self, session):
         return {

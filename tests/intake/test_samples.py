@@ -15,6 +15,7 @@ from affiliate.intake.platforms import (
     Knock,
     mercadolibre,
     shopee,
+    stripe,
     tiendanube,
     tiktok,
     wechat,
@@ -310,6 +311,48 @@ def test_wechat_events_name_an_order_as_number_or_text(path):
     assert wechat.order_key(event) == "3705115058471208928"
     assert wechat.thin(Keys(()), event)
     assert wechat.read(event) == []
+
+
+# --- Stripe ------------------------------------------------------------------------------------
+
+
+def stripe_sale(**changes):
+    session = told("stripe/checkout.session.completed.payment_mode.stripe-ruby-mock.json")
+    sale = session["data"]["object"] | {"livemode": True, "created": 1326853478} | changes
+    return {"object": "tuike.sale", "fetched_at": 7, "session": sale}
+
+
+def test_stripe_a_session_without_lines_is_its_total_without_tax_and_shipping():
+    details = {"amount_discount": 0, "amount_shipping": 1500, "amount_tax": 2000}
+
+    order = read(stripe, stripe_sale(total_details=details))
+
+    assert (order.external_id, order.version, order.total) == ("pi_00000000000000", 7, 25000)
+    assert [(line.external_id, line.amount) for line in order.lines] == [("_total", 21500)]
+    assert (order.shipping, order.test, order.status) == (1500, False, Status.PAID)
+    assert read(stripe, stripe_sale(livemode=False)).test
+    unpaid = read(stripe, stripe_sale(payment_status="unpaid"))
+    assert (unpaid.paid_at, unpaid.status) == (None, Status.PENDING_PAYMENT)
+
+
+@pytest.mark.parametrize(
+    ("currency", "told", "minor"),
+    [("jpy", 500, 500), ("kwd", 12340, 12340), ("isk", 50000, 500), ("mga", 500, 50000)],
+)
+def test_stripe_counts_a_few_currencies_in_units_of_its_own(currency, told, minor):
+    assert read(stripe, stripe_sale(currency=currency, amount_total=told)).total == minor
+
+
+def test_stripe_words_nobody_knows_are_put_aside():
+    sale = stripe_sale(currency="isk", amount_total=50)
+    assert refusal(stripe, sale) == ("too_many_decimals", "/session/amount_total")
+    assert refusal(stripe, stripe_sale(payment_status="maybe")) == (
+        "unknown_status", "/session/payment_status",
+    )  # fmt: skip
+    back = {"id": "re_1", "amount": 1, "status": "odd"}
+    assert refusal(stripe, stripe_sale() | {"refunds": [back]}) == (
+        "unknown_status", "/refunds/0/status",
+    )  # fmt: skip
 
 
 # --- beta --------------------------------------------------------------------------------------

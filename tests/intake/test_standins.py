@@ -367,6 +367,54 @@ def test_a_failed_refund_at_stripe_leaves_the_money_again(connect, client, clock
     assert (stored.facts.tokens, stored.facts.coupons) == (("ABC",), ("ANA10",))
 
 
+def test_a_renewal_at_stripe_is_its_invoice_and_so_are_its_refunds(
+    connect, client, clock, monkeypatch
+):
+    shop, ours = connect(Stripe)
+    shop.place(1)
+    (order,) = shop.orders.values()
+    order["renewal"] = True
+    monkeypatch.setattr(
+        shop, "webhook", lambda order: shop.event("invoice.paid", shop.invoice(order))
+    )
+    knock(client, ours, shop, order)
+    work(ours)
+
+    key = f"in_{order['id']}"
+    (stored,) = orders.by_external_ids(ours.merchant_id, ours.id, [key]).values()
+    assert (stored.facts.renewal, stored.facts.number) == (True, "A-1")
+    assert [line.amount for line in stored.facts.lines] == [order["amount"]]
+    db.session.rollback()
+
+    clock.move(minutes=1)
+    shop.give_back(order["id"], 1000)
+    monkeypatch.setattr(
+        shop, "webhook", lambda order: shop.event("charge.refunded", shop.charge(order))
+    )
+    knock(client, ours, shop, order)
+    work(ours)
+
+    (stored,) = orders.by_external_ids(ours.merchant_id, ours.id, [key]).values()
+    assert [each.amount for each in stored.facts.refunds] == [1000]
+
+
+def test_a_payment_at_stripe_without_a_checkout_is_one_line(connect, client, clock, monkeypatch):
+    shop, ours = connect(Stripe)
+    shop.place(1)
+    (order,) = shop.orders.values()
+    order["renewal"] = True  # no session belongs to it
+    monkeypatch.setattr(shop, "invoice_payments", lambda query: [])
+    intent = {"id": order["id"], "object": "payment_intent"}
+    monkeypatch.setattr(
+        shop, "webhook", lambda order: shop.event("payment_intent.succeeded", intent)
+    )
+    knock(client, ours, shop, order)
+    work(ours)
+
+    (stored,) = orders.by_external_ids(ours.merchant_id, ours.id, [order["id"]]).values()
+    assert [line.external_id for line in stored.facts.lines] == ["_total"]
+
+
 def test_a_shop_on_a_private_network_is_never_asked(app, clock):
     with unit_of_work():
         ours, _ = shops.create_shop(
