@@ -326,6 +326,29 @@ def test_who_dies_in_the_middle_of_a_window_goes_on_where_he_was(
     assert len(shop.asked) - asked < 6 + 4
 
 
+def test_a_worker_that_dies_at_a_fetch_is_followed_by_another(connect, client, monkeypatch, clock):
+    shop, ours = connect(Tiendanube)
+    shop.place(3)
+    for order in shop.orders.values():
+        knock(client, ours, shop, order)
+    with monkeypatch.context() as dying:
+        dying.setattr(service, "keep_read", _die)
+        with pytest.raises(SystemExit):
+            fetching.fetch(ours.merchant_id, ours.id)
+    db.session.rollback()
+
+    work(ours)
+    assert known(ours, shop) == {}  # what it held is leased for five minutes
+
+    clock.move(minutes=6)
+    work(ours)
+    assert known(ours, shop) == truth(shop)
+
+
+def _die(*_):
+    raise SystemExit
+
+
 def test_windows_overlap_and_are_logged_with_their_counts(connect, client, clock):
     shop, ours = connect(Tiendanube)
     shop.place(20, hours=5)
