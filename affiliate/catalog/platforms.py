@@ -16,6 +16,7 @@ class Connection:
     api: tuple[str, ...] = ()  # with these we can ask the shop for its orders
     beta: bool = False  # nothing but the platform's own words verifies it
     hooks: bool = True  # it sends webhooks
+    signs_address: bool = False  # its signatures are over our address too
 
 
 CONNECTIONS = {
@@ -73,6 +74,7 @@ CONNECTIONS = {
         account="store_id",
         api=("store_id", "app_id", "app_secret", "refresh_token"),
         beta=True,
+        signs_address=True,
     ),
     Platform.MERCADOPAGO: Connection(
         "Mercado Pago", ("webhook_secret", "api_token"), (), ("token",), api=("api_token",),

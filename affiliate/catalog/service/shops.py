@@ -36,7 +36,7 @@ class Keys:
 
     secrets: tuple[str, ...]  # its webhooks may be signed with these now, newest first
     given: Mapping[str, Any] = field(default_factory=dict)
-    hook_url: str = ""  # as it was told to the platform
+    hook_url: str = ""  # as it was told to a platform that signs it
     domain: str = ""
 
     def get(self, name: str) -> str:
@@ -131,7 +131,8 @@ def keys(shop: Shop | Door) -> Keys:
     """All that the shop's connection was given."""
     given = _unsealed(shop)
     secrets = tuple(_good_now(given["webhook_secrets"]))
-    return Keys(secrets, given, hook_url(shop), shop.domain)
+    address = hook_url(shop) if connection(shop.platform).signs_address else ""
+    return Keys(secrets, given, address, shop.domain)
 
 
 def _good_now(secrets: Iterable[Mapping[str, Any]]) -> list[str]:
