@@ -414,8 +414,8 @@ SPLITS = """
      WHERE s.split_of IS NOT NULL
      GROUP BY e.merchant_id, e.id, e.amount
     HAVING sum(s.amount) <> 0 OR e.amount <= 0
-        OR NOT bool_and((s.payee_kind, s.payee_id, s.currency, s.commission_id)
-                        = (e.payee_kind, e.payee_id, e.currency, e.commission_id))
+        OR bool_or((s.payee_kind, s.payee_id, s.currency, s.commission_id)
+                   <> (e.payee_kind, e.payee_id, e.currency, e.commission_id))
 """
 
 WRITE_OFFS = """
