@@ -195,6 +195,31 @@ def agency_left(event: Event, _user: User) -> Letter:
     )
 
 
+def withdrawal_refused(event: Event, _user: User) -> Letter:
+    told = event.payload
+    reason = WHY_REFUSED.get(told["reason"]) or told["reason"]
+    return Letter(
+        _("Your withdrawal from %(merchant)s was refused", merchant=told["merchant"]),
+        (
+            _("Why: %(reason)s", reason=reason),
+            _(
+                "%(amount)s can be withdrawn again, as far as nothing is held or was refunded.",
+                amount=formats.money(told["amount"], told["currency"]),
+            ),
+        ),
+        (_("See your wallet"), _address("/promoter/wallet/")),
+    )
+
+
+# Of withdrawals that were refused by themselves; people say it in their own words.
+WHY_REFUSED: Mapping[str, Any] = MappingProxyType(
+    {
+        "on_hold": _("Some of the money is on hold"),
+        "refunded": _("Too much was refunded since"),
+    }
+)
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -225,5 +250,6 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "grade.changed": grade_changed,
         "agency.invited": agency_invited,
         "agency.left": agency_left,
+        "withdrawal.refused": withdrawal_refused,
     }
 )

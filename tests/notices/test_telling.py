@@ -23,6 +23,12 @@ from workers import notices
 PAYLOADS = {
     "agency.invited": {"agency": 1, "name": "Rede Sol"},
     "agency.left": {"agency": 1, "name": "Rede Sol"},
+    "withdrawal.refused": {
+        "merchant": "Casa Ana",
+        "amount": 4200,
+        "currency": "BRL",
+        "reason": "on_hold",
+    },
     "device.added": {"network": "203.0.113.0", "user_agent": "Firefox Android"},
     "recovery_code.used": {"left": 3},
     "grade.changed": {

@@ -185,6 +185,19 @@ def refuse(merchant_id: int, withdrawal_id: int, *, by: int | None, reason: str)
     asked.version += 1
     db.session.flush()
     ledger.post([_unreserve(asked)])
+    if by != asked.requested_by and asked.payee_kind == "promoter":
+        merchant = db.session.get_one(Merchant, merchant_id)
+        events.record(
+            "withdrawal.refused",
+            merchant_id=merchant_id,
+            promoter_id=asked.payee_id,
+            payload={
+                "merchant": merchant.name,
+                "amount": asked.amount,
+                "currency": asked.currency,
+                "reason": reason,
+            },
+        )
     if by is not None:
         audit.record(
             "withdrawal.refused", subject=f"wdr:{asked.id}", by=by, merchant_id=merchant_id,
