@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from schwifty import IBAN
 
 SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD")
 
@@ -77,6 +78,16 @@ class Settings(BaseSettings):
         description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "
         "Only with it the rail `sandbox`, which pays nobody, is offered: for trials and tests.",
     )
+    sepa_name: str | None = Field(
+        None, description="Holder of the account that pays by SEPA, as its bank has the name."
+    )
+    sepa_iban: str | None = Field(
+        None,
+        description="IBAN of that account. With both of them the rail `sepa` is offered.",
+    )
+    sepa_bic: str | None = Field(
+        None, description="BIC of its bank, if the IBAN does not tell (most do)."
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )
@@ -119,6 +130,11 @@ class Settings(BaseSettings):
         if sender is not None and ("@" not in address or not sender.isprintable()):
             raise ValueError("must be one address, for example Tuike <no-reply@example.com>")
         return formataddr((name, address)) if sender else None
+
+    @field_validator("sepa_iban")
+    @classmethod
+    def _iban(cls, iban: str | None) -> str | None:
+        return IBAN(iban).compact if iban else None
 
     @field_validator("log_level")
     @classmethod

@@ -48,13 +48,18 @@ class Sandbox:
         return Counter(row["reference"] for row in self.rows(event))
 
 
-@contextmanager
 def offered(app, url: str):
     """The app as if AFFILIATE_SANDBOX_URL said so."""
+    return configured(app, sandbox_url=url)
+
+
+@contextmanager
+def configured(app, **settings):
+    """The app as if it had been started with these settings as well."""
     before = app.config["SETTINGS"]
     app.config["SETTINGS"] = type(before).model_validate(
         {**before.model_dump(), "DATABASE_URL": before.database_url,
-         "REDIS_URL": before.redis_url, "sandbox_url": url}
+         "REDIS_URL": before.redis_url, **settings}
     )  # fmt: skip
     try:
         yield
@@ -79,4 +84,4 @@ def owed(merchant, *accounts: str, amount: int = 1000):
             an_entry(merchant, a_payee(account), amount + number)
 
 
-__all__ = ["Sandbox", "a_payee", "offered", "owed"]
+__all__ = ["Sandbox", "a_payee", "configured", "offered", "owed"]

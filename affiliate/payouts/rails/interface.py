@@ -56,6 +56,14 @@ class Answer:
     currency: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What somebody has to pay: in words, or as a code to be scanned with a bank's app."""
+
+    words: str
+    scan: str = ""
+
+
 class Rail(Protocol):
     @property
     def name(self) -> str: ...
@@ -72,8 +80,12 @@ class Rail(Protocol):
 
 @runtime_checkable
 class BatchRail(Rail, Protocol):
+    ending: ClassVar[str]  # of the file's name
+
     def batch(self, instructions: Iterable[Instruction]) -> bytes:
-        """One file with all payouts of one settlement and currency: same payouts, same bytes."""
+        """One file with all payouts of one settlement and currency: the same payouts at the same
+        time make the same bytes.
+        """
 
 
 @runtime_checkable
@@ -81,6 +93,12 @@ class HandRail(Rail, Protocol):
     """Somebody carries each payout out and says so with a proof."""
 
     by_hand: ClassVar[bool]
+
+    def task(self, instruction: Instruction) -> Task:
+        """What that person has to know."""
+
+    def check_proof(self, reference: str) -> None:
+        """Invalid if no payment of this rail has such a reference."""
 
 
 class Line(Protocol):

@@ -67,9 +67,7 @@ def mark_paid(
         _same_again(payout, paid_at, reference)
         return payout
     _check_by_hand(payout)
-    if rails.is_by_hand(payout.rail) and not reference:
-        message = _("What was paid by hand needs a reference as its proof.")
-        raise invalid("/reference", "missing", message)
+    rails.check_proof(payout.rail, reference)
     check_time(paid_at)
     conclude([(payout, Outcome(State.PAID, reference=reference, paid_at=paid_at))], by)
     return payout
