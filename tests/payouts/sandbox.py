@@ -9,6 +9,7 @@ from affiliate.db import unit_of_work
 from affiliate.payouts import service as payouts
 from affiliate.payouts.sandbox import server
 from affiliate.payouts.sandbox.behaviour import Chance
+from affiliate.payouts.sandbox.keys import Keys
 from tests.factories.people import a_promoter
 from tests.factories.settlement import an_entry
 from tests.house.system import free_port
@@ -24,6 +25,11 @@ class Sandbox:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys(self):
+        """Of its `/wechat`."""
+        return Keys(self.log.with_suffix(".keys"))
 
     def start(self, hook: str | None = None) -> None:
         self._running = server.running(self.port, self.log, self._chance, hook)

@@ -6,11 +6,30 @@ payouts to it. A new rail is one file with an object like `file.RAIL` and one li
 
 from affiliate.errors import Invalid, invalid
 from affiliate.i18n import _
-from affiliate.payouts.rails import file, manual, pix_qr, sandbox, sepa
+from affiliate.payouts.rails import (
+    file,
+    manual,
+    mercadopago,
+    paypal,
+    pix_qr,
+    sandbox,
+    sepa,
+    wechat,
+)
 from affiliate.payouts.rails.interface import BatchRail, CallRail, HandRail, Rail
 
 RAILS: dict[str, Rail] = {
-    rail.name: rail for rail in (file.RAIL, sepa.RAIL, manual.RAIL, pix_qr.RAIL, sandbox.RAIL)
+    rail.name: rail
+    for rail in (
+        file.RAIL,
+        sepa.RAIL,
+        manual.RAIL,
+        pix_qr.RAIL,
+        mercadopago.RAIL,
+        paypal.RAIL,
+        wechat.RAIL,
+        sandbox.RAIL,
+    )
 }
 
 

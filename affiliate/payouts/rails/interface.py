@@ -30,6 +30,7 @@ class Instruction:
     currency: str
     country: str
     fields: Mapping[str, str]
+    provider_reference: str | None = None  # the provider's own number, once it told it
 
 
 class Said(StrEnum):
@@ -41,6 +42,7 @@ class Said(StrEnum):
     FAILED = "failed"  # also refused, and expired: the money stays or comes back
     RETURNED = "returned"  # it was paid and came back
     NOT_FOUND = "not_found"  # asked, the provider says that it never saw the reference
+    AGAIN = "again"  # only the same sending again can tell: it knows no question about references
     UNKNOWN = "unknown"  # sent, and no answer that says anything: it may have arrived
     UNREACHABLE = "unreachable"  # surely not sent: nobody took the call
 
@@ -54,6 +56,11 @@ class Answer:
     # What the provider says it sends: other money than ours is never taken for ours.
     amount: int | None = None
     currency: str | None = None
+    # What it charges for that, on top.
+    fee: int | None = None
+    fee_currency: str | None = None
+    # What the payee's app has to be given for a required action.
+    action: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +119,8 @@ class Line(Protocol):
         so the same instruction may be sent twice.
         """
 
-    def ask(self, reference: str) -> Answer:
-        """What has become of it."""
+    def ask(self, instruction: Instruction) -> Answer:
+        """What has become of it; without fields, which nobody needs to ask."""
 
 
 @runtime_checkable
