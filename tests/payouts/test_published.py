@@ -11,6 +11,7 @@ from affiliate.payouts.rails import mercadopago, paypal, wechat
 from affiliate.payouts.rails.interface import Instruction, Said
 from tests.payouts.sandbox import Sandbox, configured
 
+
 @pytest.fixture
 def sandbox(tmp_path):
     found = Sandbox(tmp_path / "log.jsonl")
