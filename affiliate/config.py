@@ -8,6 +8,10 @@ from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -192,6 +196,20 @@ class Settings(BaseSettings):
     @classmethod
     def _iban(cls, iban: str | None) -> str | None:
         return IBAN(iban).compact if iban else None
+
+    @field_validator("wechat_key", "mercadopago_key")
+    @classmethod
+    def _private_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            load_pem_private_key(key.get_secret_value().encode(), password=None)
+        return key
+
+    @field_validator("wechat_public_key")
+    @classmethod
+    def _public_key(cls, key: str | None) -> str | None:
+        if key is not None:
+            load_pem_public_key(key.encode())
+        return key
 
     @field_validator("log_level")
     @classmethod

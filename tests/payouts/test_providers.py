@@ -8,13 +8,15 @@ from decimal import Decimal
 import pytest
 
 from affiliate.db import db, unit_of_work
+from affiliate.ids import encode
 from affiliate.ledger import queries as books
 from affiliate.ledger import service as ledger
 from affiliate.ledger.models import Kind
 from affiliate.money import Money
 from affiliate.payouts import calling, queries, service
 from affiliate.payouts.rails import RAILS
-from tests.factories.people import a_promoter
+from affiliate.people.models import Role
+from tests.factories.people import a_key, a_promoter, bearer
 from tests.factories.settlement import a_settlement, an_entry, approved, executed, payouts_of
 from tests.payouts.sandbox import configured
 from tests.settlement.conftest import (  # noqa: F401 (fixtures)
@@ -221,6 +223,16 @@ def test_wechat_asks_the_payee_and_its_app_gets_the_package(handed_over):
     assert payout.state == "action_required"
     assert call.action == f"package-{payout.provider_reference}"
     assert (call.until - call.said_at).total_seconds() == pytest.approx(24 * 3600, abs=10)
+
+
+def test_the_payees_app_reads_the_package_over_the_api(handed_over, client):
+    (payout,) = handed_over("wechat", "expires")
+    answer = client.get(
+        f"/api/v1/payouts/{encode('pay', payout.merchant_id, payout.id)}",
+        headers=bearer(a_key(Role.OPERATOR)),
+    )
+
+    assert answer.json["confirm"]["package"] == queries.call(payout).action
 
 
 def test_a_package_whose_answer_was_lost_is_had_by_sending_the_same_again(
