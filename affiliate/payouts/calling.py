@@ -94,6 +94,8 @@ def _batch(
 ) -> list[tuple[Call, Answer]]:
     with unit_of_work():
         wanted = calls.claim(BATCH, rail=rail, settlement=settlement)
+    if not wanted:
+        return []
     answered = phones.call(wanted)
     _record(answered)
     return answered

@@ -50,7 +50,10 @@ def account_in_use(payee_kind: str, payee_id: int, currency: str) -> PayoutAccou
             PayoutAccount.payee_kind == payee_kind,
             PayoutAccount.payee_id == payee_id,
             PayoutAccount.currency == currency,
-            PayoutAccount.used_from <= clock.now(),
+            sa.or_(
+                PayoutAccount.used_from <= clock.now(),
+                PayoutAccount.used_from <= PayoutAccount.created_at,
+            ),
             sa.or_(
                 PayoutAccount.replaced_at.is_(None),
                 PayoutAccount.replaced_at >= PayoutAccount.used_from,

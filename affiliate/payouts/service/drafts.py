@@ -122,11 +122,13 @@ DUE = "coalesce(hold_until, released_at, created_at) <= :through"
 # All negative ones, also held or young ones: nobody is paid what was already taken back.
 TAKEN = f"(amount < 0 OR (on_hold IS NULL AND {DUE}))"
 
-# Those that have cooled off, of each the last. One that was replaced while it cooled is never used.
+# Those that have cooled off or never had to, of each the last. One that was replaced while it
+# cooled is never used.
 ACCOUNTS = f"""
     SELECT DISTINCT ON (currency, payee_kind, payee_id) *
     FROM payout_accounts
-    WHERE used_from <= :now AND (replaced_at IS NULL OR replaced_at >= used_from)
+    WHERE (used_from <= :now OR used_from <= created_at)
+      AND (replaced_at IS NULL OR replaced_at >= used_from)
           {NEXT} {UP_TO_LAST}
     ORDER BY currency, payee_kind, payee_id, used_from DESC, id DESC
 """  # noqa: S608
