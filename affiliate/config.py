@@ -8,11 +8,20 @@ from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from schwifty import IBAN
 
-SECRETS = ("AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD")
+SECRETS = (
+    "AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD",
+    "AFFILIATE_PAYPAL_SECRET", "AFFILIATE_WECHAT_KEY", "AFFILIATE_WECHAT_PUBLIC_KEY",
+    "AFFILIATE_WECHAT_V3_KEY", "AFFILIATE_MERCADOPAGO_TOKEN", "AFFILIATE_MERCADOPAGO_KEY",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -82,6 +91,69 @@ class Settings(BaseSettings):
         description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "
         "Only with it the rail `sandbox`, which pays nobody, is offered: for trials and tests.",
     )
+    sepa_name: str | None = Field(
+        None, description="Holder of the account that pays by SEPA, as its bank has the name."
+    )
+    sepa_iban: str | None = Field(
+        None,
+        description="IBAN of that account. With both of them the rail `sepa` is offered.",
+    )
+    sepa_bic: str | None = Field(
+        None, description="BIC of its bank, if the IBAN does not tell (most do)."
+    )
+    paypal_url: HttpUrl = Field(
+        HttpUrl("https://api-m.paypal.com"),
+        description="PayPal's API; https://api-m.sandbox.paypal.com for trials.",
+    )
+    paypal_client_id: str | None = Field(
+        None,
+        description="Of a PayPal app with Payouts. With its secret the rail `paypal` is offered.",
+    )
+    paypal_secret: SecretStr | None = Field(None, description="Secret of that app.")
+    wechat_url: HttpUrl = Field(
+        HttpUrl("https://api.mch.weixin.qq.com"), description="WeChat Pay's API."
+    )
+    wechat_mchid: str | None = Field(
+        None,
+        description="Merchant number (商户号) at WeChat Pay. With the five settings below the rail "
+        "`wechat` (商家转账) is offered.",
+    )
+    wechat_appid: str | None = Field(
+        None, description="App of which payees have an openid, bound to that merchant number."
+    )
+    wechat_serial: str | None = Field(None, description="Serial number of the API certificate.")
+    wechat_key: SecretStr | None = Field(
+        None, description="Private key of that certificate (apiclient_key.pem), PEM."
+    )
+    wechat_public_key: str | None = Field(
+        None, description="WeChat Pay's public key (pub_key.pem), PEM: answers are checked by it."
+    )
+    wechat_public_key_id: str | None = Field(
+        None, description="Its number, for example PUB_KEY_ID_0114232134912410000000000000."
+    )
+    wechat_v3_key: SecretStr | None = Field(
+        None, description="APIv3 key (32 characters), to open notifications. Without it we ask."
+    )
+    wechat_scene: str = Field("1005", description="Transfer scene: 1005 is 佣金报酬.")
+    wechat_remark: str = Field(
+        "推广佣金", max_length=32, description="What payees read beside the transfer."
+    )
+    mercadopago_url: HttpUrl = Field(
+        HttpUrl("https://api.mercadopago.com"), description="Mercado Pago's API."
+    )
+    mercadopago_token: SecretStr | None = Field(
+        None,
+        description="Access token of an app with Payouts. With it the rail `mercadopago` (beta) is "
+        "offered.",
+    )
+    mercadopago_country: Literal["BR", "MX"] = Field(
+        "BR", description="Where that account is: BR pays by Pix, MX by SPEI."
+    )
+    mercadopago_key: SecretStr | None = Field(
+        None,
+        description="Ed25519 private key, PEM, with which requests are signed. Without it they are "
+        "marked as tests.",
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )
@@ -124,6 +196,25 @@ class Settings(BaseSettings):
         if sender is not None and ("@" not in address or not sender.isprintable()):
             raise ValueError("must be one address, for example Tuike <no-reply@example.com>")
         return formataddr((name, address)) if sender else None
+
+    @field_validator("sepa_iban")
+    @classmethod
+    def _iban(cls, iban: str | None) -> str | None:
+        return IBAN(iban).compact if iban else None
+
+    @field_validator("wechat_key", "mercadopago_key")
+    @classmethod
+    def _private_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            load_pem_private_key(key.get_secret_value().encode(), password=None)
+        return key
+
+    @field_validator("wechat_public_key")
+    @classmethod
+    def _public_key(cls, key: str | None) -> str | None:
+        if key is not None:
+            load_pem_public_key(key.encode())
+        return key
 
     @field_validator("log_level")
     @classmethod

@@ -36,7 +36,11 @@ class NewAccount(Body):
     fields: dict[str, Any] = Field(
         max_length=20,
         description="`file`: account_holder with iban and bic?, or with bank_code, account_number, "
-        "branch?, bank_name?, account_type? (checking, savings, payment), tax_id?",
+        "branch?, bank_name?, account_type? (checking, savings, payment), tax_id?; `sepa`: "
+        "account_holder, iban, bic?; `pix_qr`: account_holder, key_type (cpf, cnpj, email, phone, "
+        "random), key; `paypal`: account_holder, email; `wechat`: account_holder, openid; "
+        "`mercadopago`: as `pix_qr` with tax_id, or account_holder and clabe; `manual`: "
+        "account_holder, instructions",
     )
     label: Text | None = None
 
@@ -59,14 +63,22 @@ class AccountShown(Resource):
     currency: str
     masked: str
     label: str | None
+    name_differs: bool = Field(description="The holder is called otherwise than the payee")
     created_at: Instant
-    replaced_at: Instant | None = Field(description="Null while new payouts go here")
+    used_from: Instant = Field(
+        description="Payouts made from then on go here; two days later than the account was given, "
+        "if it takes the place of another"
+    )
+    replaced_at: Instant | None = Field(
+        description="Null while no other account was given. One that was replaced before "
+        "`used_from` is never used"
+    )
     version: int
 
 
 @endpoint("POST", "/promoters/{promoter_id}/payout-accounts", needs=OWNERS, status=201)
 def create(caller: Caller, promoter_id: PromoterId, body: NewAccount) -> AccountShown:
-    """Say where a currency is to be paid to. It replaces the account before it.
+    """Say where a currency is to be paid to. It replaces the account before it, after two days.
 
     Payouts that were made before still go where they were made for.
     """
@@ -107,7 +119,7 @@ def change(
 
 @endpoint("POST", "/agencies/{agency_id}/payout-accounts", needs=AGENCYS, status=201)
 def create_of_agency(caller: Caller, agency_id: AgencyId, body: NewAccount) -> AccountShown:
-    """Say where a currency is to be paid to. It replaces the account before it.
+    """Say where a currency is to be paid to. It replaces the account before it, after two days.
 
     Payouts that were made before still go where they were made for.
     """
@@ -175,7 +187,9 @@ def show(account: PayoutAccount) -> AccountShown:
         currency=account.currency,
         masked=account.masked,
         label=account.label,
+        name_differs=account.name_differs,
         created_at=account.created_at,
+        used_from=account.used_from,
         replaced_at=account.replaced_at,
         version=account.version,
     )

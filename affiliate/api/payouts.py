@@ -130,9 +130,19 @@ class Proof(Resource):
     confirmed_by: UserId | None
 
 
+class Confirm(Resource):
+    """What the payee's app needs to let them confirm it: for WeChat Pay the `package` of its
+    `requestMerchantTransfer`.
+    """
+
+    package: str | None
+    until: Instant | None
+
+
 class PayoutDetail(PayoutShown):
     lines: list[LineShown] = Field(description=f"The first {SHOWN_LINES}; …/lines has all")
     timeline: list[Step]
+    confirm: Confirm | None = Field(description="While it waits for the payee")
     calls: Calls | None = Field(description="None: no provider is called, or you handle no money")
     proof: Proof | None
 
@@ -275,9 +285,15 @@ def detail(caller: Caller, payout: Payout) -> PayoutDetail:
         **fields,
         lines=_lines(payout),
         timeline=timeline,
+        confirm=_confirm(payout),
         calls=_calls(payout) if names_users else None,
         proof=_proof(payout) if names_users else None,
     )
+
+
+def _confirm(payout: Payout) -> Confirm | None:
+    call = queries.call(payout) if payout.state == State.ACTION_REQUIRED else None
+    return Confirm(package=call.action, until=call.until) if call else None
 
 
 def _calls(payout: Payout) -> Calls | None:

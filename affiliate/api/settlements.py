@@ -125,7 +125,8 @@ class Flag(Resource):
     """`reversed_since_built`: the payee lost this much after the settlement was built. The payout
     goes out as approved; the loss waits for the next one. `far_above_usual`: ten times what the
     payee gets otherwise, or more. `new_account`: the payee was never paid to this account, but to
-    another. `shared_account`: it is the account of others too.
+    another. `shared_account`: it is the account of others too. `other_name`: its holder
+    is called otherwise than the payee.
     """
 
     code: str

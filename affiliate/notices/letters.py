@@ -220,6 +220,35 @@ WHY_REFUSED: Mapping[str, Any] = MappingProxyType(
 )
 
 
+def payout_account_changed(event: Event, _user: User) -> Letter:
+    of_agency = event.payload["agency"]
+    used_from = datetime.fromisoformat(event.payload["used_from"])
+    return Letter(
+        _("Your payout account was changed"),
+        (
+            _(
+                "Payouts in %(currency)s are to go to another account: %(account)s.",
+                currency=event.payload["currency"],
+                account=event.payload["account"],
+            ),
+            _(
+                "To be safe, it is used from %(when)s on. Until then payouts go to the one before.",
+                when=formats.instant(used_from),
+            ),
+        ),
+        (
+            _("See your payout account"),
+            _address("/agency/money/" if of_agency else "/promoter/wallet/"),
+        ),
+        (
+            _(
+                "If it was not you, enter the right account again, which stops the change, and "
+                "change your password."
+            ),
+        ),
+    )
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -251,5 +280,6 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "agency.invited": agency_invited,
         "agency.left": agency_left,
         "withdrawal.refused": withdrawal_refused,
+        "payout_account.changed": payout_account_changed,
     }
 )

@@ -39,7 +39,7 @@ class Office:
         line, threads = self._line(call.rail)
         if call.attempt_id is not None:
             return threads.submit(line.send, call.instruction).result
-        return threads.submit(line.ask, call.instruction.reference).result
+        return threads.submit(line.ask, call.instruction).result
 
     def _line(self, name: str) -> tuple[Line, ThreadPoolExecutor]:
         if name not in self.lines:
@@ -94,6 +94,8 @@ def _batch(
 ) -> list[tuple[Call, Answer]]:
     with unit_of_work():
         wanted = calls.claim(BATCH, rail=rail, settlement=settlement)
+    if not wanted:
+        return []
     answered = phones.call(wanted)
     _record(answered)
     return answered

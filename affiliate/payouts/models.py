@@ -47,7 +47,10 @@ class PayoutAccount(Stamped, Model):
     fields: Mapped[bytes]  # sealed JSON
     masked: Mapped[str]
     fingerprint: Mapped[bytes]  # keyed hash: finds accounts shared by several payees
+    # A first account is used at once, one that replaces another only after a while.
+    used_from: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
+    name_differs: Mapped[bool]  # its holder is called otherwise than the payee
     label: Mapped[str | None]  # the payee's own name for it
     version: Mapped[int] = mapped_column(default=1)
 
@@ -55,6 +58,9 @@ class PayoutAccount(Stamped, Model):
         sa.Index(
             "payout_accounts_live_idx", "payee_kind", "payee_id", "currency",
             unique=True, postgresql_where=sa.text("replaced_at IS NULL"),
+        ),
+        sa.Index(
+            "payout_accounts_payee_idx", "currency", "payee_kind", "payee_id", "used_from", "id"
         ),
         sa.Index("payout_accounts_fingerprint_idx", "fingerprint"),
     )  # fmt: skip
@@ -256,6 +262,7 @@ class PayoutCall(Model):
     detail: Mapped[str | None]  # in the provider's words
     said_at: Mapped[datetime | None]
     until: Mapped[datetime | None]  # when a required action lapses
+    action: Mapped[str | None]  # what the payee's app needs for it
 
     __table_args__ = (
         of_merchant(),

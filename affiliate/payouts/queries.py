@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from affiliate import clock
 from affiliate.commissions.models import Entry
 from affiliate.db import among, db
 from affiliate.errors import NotFound
@@ -39,6 +40,28 @@ def account_of(
     if found is None or (found.payee_kind, found.payee_id) != (payee_kind, payee_id):
         raise NotFound(_("There is no such payout account."))
     return found
+
+
+def account_in_use(payee_kind: str, payee_id: int, currency: str) -> PayoutAccount | None:
+    """Where payouts go at present: the last one that has cooled off (drafts.ACCOUNTS)."""
+    return db.session.scalar(
+        sa.select(PayoutAccount)
+        .where(
+            PayoutAccount.payee_kind == payee_kind,
+            PayoutAccount.payee_id == payee_id,
+            PayoutAccount.currency == currency,
+            sa.or_(
+                PayoutAccount.used_from <= clock.now(),
+                PayoutAccount.used_from <= PayoutAccount.created_at,
+            ),
+            sa.or_(
+                PayoutAccount.replaced_at.is_(None),
+                PayoutAccount.replaced_at >= PayoutAccount.used_from,
+            ),
+        )
+        .order_by(PayoutAccount.used_from.desc(), PayoutAccount.id.desc())
+        .limit(1)
+    )
 
 
 def accounts(account_ids: Collection[int]) -> dict[int, PayoutAccount]:

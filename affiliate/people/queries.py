@@ -101,6 +101,18 @@ def users_of_promoters(promoter_ids: Collection[int]) -> list[User]:
     )
 
 
+def users_of_agency(agency_id: int) -> list[User]:
+    """The people who act for it."""
+    return list(
+        db.session.scalars(
+            sa.select(User)
+            .join(Grant, Grant.user_id == User.id)
+            .where(Grant.agency_id == agency_id, User.disabled_at.is_(None))
+            .order_by(User.id)
+        ).unique()
+    )
+
+
 def promoter_by_email(email: str) -> Promoter | None:
     return db.session.scalar(sa.select(Promoter).filter_by(email=email))
 

@@ -152,7 +152,7 @@ class Flag(Owned, Model):
 
     settlement_id: Mapped[int]
     payout_id: Mapped[int]
-    code: Mapped[str]  # far_above_usual, new_account, shared_account
+    code: Mapped[str]  # far_above_usual, new_account, shared_account, other_name
     detail: Mapped[Json]
 
     __table_args__ = (

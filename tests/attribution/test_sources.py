@@ -13,6 +13,7 @@ from affiliate.commissions.service import ConfirmationNeeded
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.links import token
+from affiliate.people.models import Role
 from affiliate.programs import service as programs
 from tests.commissions.town import Town, clean, codes, earned, refusal
 from tests.factories.catalog import a_product, a_shop
@@ -355,7 +356,7 @@ def test_an_accepted_claim_moves_the_money_of_every_level(client, clock):
 def test_after_a_payout_a_claim_asks_first_and_then_takes_back(client, town):
     deliver(client, town.shop, an_order(town.tk(), id="o", number="77",
                                         delivered_at=time.now().isoformat()))  # fmt: skip
-    boss, maker, checker = a_user(), a_user(), with_totp(a_user())
+    boss, maker, checker = a_user(), a_user(), with_totp(a_user(Role.FINANCE_CHECKER))
     with unit_of_work():
         an_account(town.ana)
     through = time.now() + timedelta(days=40)

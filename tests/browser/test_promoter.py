@@ -122,7 +122,7 @@ def test_reading_and_sharing_work_without_scripts(phone, town):
 def test_a_payout_account_is_typed_and_mended_without_scripts(phone, committed):
     with unit_of_work():
         user = a_user(Role.PROMOTER, promoter=a_promoter())
-    page = phone("wallet/account", user, "pt-BR", scripts=False)
+    page = phone("wallet/account?kind=number", user, "pt-BR", scripts=False)
     page.get_by_label("Titular da conta").fill("Bruna Souza")
     page.get_by_label("Código do banco").fill("0?1")
     page.get_by_label("Número da conta").fill("12345678-9")

@@ -160,7 +160,7 @@ def send(site, hook, secret, order):
 
 
 def add_account(phone):
-    phone.goto("/promoter/wallet/account")
+    phone.goto("/promoter/wallet/account?kind=number")
     phone.select_option("[name=currency]", "BRL")
     phone.select_option("[name=country]", "BR")
     for name, typed in {

@@ -16,7 +16,7 @@ from affiliate.commissions.service import holding
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.payouts import service as payouts
-from affiliate.people.models import Merchant
+from affiliate.people.models import Merchant, Role
 from affiliate.programs import service as programs
 from affiliate.programs.book import Scope
 from affiliate.programs.service import Stated, Target
@@ -348,7 +348,7 @@ def paid_out(client, town):
     deliver(client, town.shop, order)
     with unit_of_work():
         an_account(town.ana)
-    maker, checker = a_user(), with_totp(a_user())
+    maker, checker = a_user(), with_totp(a_user(Role.FINANCE_CHECKER))
     through = time.now() + timedelta(days=60)
     made = approved(a_settlement(town.merchant, maker, through=through), checker)
     executed(made, maker)

@@ -88,6 +88,28 @@ def test_what_is_paid_by_hand_stands_in_a_list(merchant, as_, maker, checker):  
     assert "OXXO" not in as_(maker).get("/finance/payouts/by-hand").text
 
 
+def test_a_pix_is_scanned_and_proven_by_its_end_to_end_id(merchant, as_, maker, checker):  # noqa: F811
+    with unit_of_work():
+        ana = a_promoter("Ana")
+        service.add_account(
+            "promoter", ana.id, rail="pix_qr", country="BR", currency="BRL",
+            fields={"account_holder": "Ana", "key_type": "email", "key": "ana@example.com"},
+        )  # fmt: skip
+        an_entry(merchant, ana, 500)
+    (payout,) = payouts_of(executed(approved(a_settlement(merchant, maker), checker), maker))
+
+    page = as_(maker).get("/finance/payouts/by-hand").text
+    assert "<svg width=" in page
+    code = page.split('<p class="code-line"><code>')[1].split("</code>")[0]
+    assert "54045.00" in code
+    assert payout.reference in code
+    assert posted(as_(maker), page_of(payout, "/paid"), reference="r1").status_code == 422
+    proof = "E00038166202611301201abcdef12345"
+    assert posted(as_(maker), page_of(payout, "/paid"), reference=proof).status_code == 303
+    (payout,) = payouts_of_settlement(payout)
+    assert (payout.state, payout.provider_reference) == ("paid", proof)
+
+
 def test_results_are_looked_at_and_then_taken(merchant, promoter, as_, maker, checker):  # noqa: F811
     an_entry(merchant, promoter, 500)
     settlement = executed(approved(a_settlement(merchant, maker), checker), maker)

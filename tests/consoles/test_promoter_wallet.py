@@ -19,11 +19,12 @@ from tests.factories.settlement import (
     payouts_of,
     with_totp,
 )
+from tests.payouts.sandbox import configured
 
 ACCOUNT = "/promoter/wallet/account"
 NUMBER = {
-    "currency": "BRL", "country": "BR", "account_holder": "Bruna Souza", "bank_code": "001",
-    "account_number": "12345678-9",
+    "kind": "number", "currency": "BRL", "country": "BR", "account_holder": "Bruna Souza",
+    "bank_code": "001", "account_number": "12345678-9",
 }  # fmt: skip
 IBAN = {
     "kind": "iban", "currency": "EUR", "country": "DE", "account_holder": "Bruna Souza",
@@ -217,3 +218,85 @@ def test_a_stranger_cannot_post_an_account(client, bruna):
     assert answer.status_code == 303
     assert "/sign-in" in answer.headers["Location"]
     assert live(bruna) == []
+
+
+# --- ways to be paid -----------------------------------------------------------------------------
+
+
+def way(client, currency, kind=""):
+    return client.get(f"{ACCOUNT}?currency={currency}&kind={kind}").text
+
+
+def earning(merchant, bruna, currency):
+    with unit_of_work():
+        an_entry(merchant, bruna, 100, currency=currency)
+
+
+def test_brazil_is_offered_pix_first(client, bruna, user):
+    sign_in(client, user)
+    assert 'name="key_type"' in way(client, "BRL")
+    assert 'name="bank_code"' in way(client, "BRL", "number")
+    assert "CLABE" not in way(client, "BRL")
+
+    answer = fill_in(
+        client, ACCOUNT, currency="BRL", country="BR", account_holder="Bruna Souza",
+        key_type="cpf", key="390.533.447-05",
+    )  # fmt: skip
+
+    (account,) = live(bruna)
+    assert answer.status_code == 303
+    assert (account.rail, account.masked) == ("pix_qr", "BR Pix •••• 4705")
+
+
+@pytest.mark.parametrize(
+    ("currency", "country", "number", "wrong"),
+    [
+        ("MXN", "MX", "032180000118359719", "032180000118359710"),
+        ("ARS", "AR", "2850590940090418135201", "2850590940090418135202"),
+    ],
+)
+def test_mexico_and_argentina_are_asked_for_one_number(
+    client, merchant, bruna, user, currency, country, number, wrong
+):
+    earning(merchant, bruna, currency)
+    sign_in(client, user)
+    page = f"{ACCOUNT}?currency={currency}"
+    assert 'name="bank_code"' not in client.get(page).text
+    typed = {"currency": currency, "country": country, "account_holder": "Bruna Souza"}
+
+    refused = fill_in(client, page, to=ACCOUNT, account_number=wrong, **typed)
+    assert refused.status_code == 422
+    assert "something is mistyped" in refused.text
+    assert fill_in(client, page, to=ACCOUNT, account_number=number, **typed).status_code == 303
+
+    (account,) = live(bruna)
+    assert account.masked.endswith(number[-4:])
+
+
+def test_what_is_not_set_up_is_not_offered(client, app, merchant, bruna, user):
+    earning(merchant, bruna, "USD")
+    sign_in(client, user)
+    assert "PayPal" not in way(client, "USD")
+
+    with configured(app, paypal_client_id="id", paypal_secret="secret"):
+        page = f"{ACCOUNT}?currency=USD&kind=paypal"
+        assert 'name="email"' in client.get(page).text
+        fill_in(client, page, to=ACCOUNT, currency="USD", country="BR",
+                account_holder="Bruna Souza", email="bruna@example.com")  # fmt: skip
+
+    (account,) = live(bruna)
+    assert (account.rail, account.masked) == ("paypal", "BR PayPal b•••@example.com")
+
+
+def test_the_wallet_says_when_a_new_account_is_used(client, bruna, user, clock):
+    clock.stand("2026-11-30T10:00:00Z")
+    with unit_of_work():
+        an_account(bruna)
+    sign_in(client, user)
+
+    fill_in(client, ACCOUNT, **NUMBER | {"account_number": "99999999-1"})
+
+    page = client.get("/promoter/wallet/").text
+    assert "until then the one before" in page
+    clock.move(hours=49)
+    assert "until then the one before" not in client.get("/promoter/wallet/").text

@@ -14,6 +14,10 @@ from affiliate import config, create_app
         ("AFFILIATE_LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING or ERROR"),
         ("AFFILIATE_SECRET_KEY", "short", "needs at least 32 characters"),
         ("AFFILIATE_ALLOW_FUTURE", "perhaps", "valid boolean"),
+        ("AFFILIATE_SEPA_IBAN", "DE89370400440532013001", "checksum"),
+        ("AFFILIATE_WECHAT_KEY", "a secret", "PEM"),
+        ("AFFILIATE_WECHAT_PUBLIC_KEY", "no key", "PEM"),
+        ("AFFILIATE_MERCADOPAGO_KEY", "a secret", "PEM"),
         ("DATABASE_URL", "mysql://host/name", "must begin with postgresql://"),
     ],
 )

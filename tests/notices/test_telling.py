@@ -29,6 +29,12 @@ PAYLOADS = {
         "currency": "BRL",
         "reason": "on_hold",
     },
+    "payout_account.changed": {
+        "account": "BR Pix •••• 4705",
+        "currency": "BRL",
+        "used_from": "2026-12-02T10:00:00+00:00",
+        "agency": False,
+    },
     "device.added": {"network": "203.0.113.0", "user_agent": "Firefox Android"},
     "recovery_code.used": {"left": 3},
     "grade.changed": {

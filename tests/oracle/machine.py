@@ -31,6 +31,7 @@ from affiliate.orders.facts import Customer, Dispute, Line, Order, Refund, Refun
 from affiliate.orders.models import Status
 from affiliate.payouts import service as payouts
 from affiliate.people import service as people
+from affiliate.people.models import Role
 from affiliate.programs import service as programs
 from affiliate.programs.book import Scope
 from affiliate.programs.service import Stated, Target
@@ -135,7 +136,7 @@ class Life(RuleBasedStateMachine):
                 an_account(
                     who, account_holder="X", bank_code="001", account_number=f"{who.id}-{number}"
                 )
-            self.maker, self.checker = a_user(), with_totp(a_user())
+            self.maker, self.checker = a_user(), with_totp(a_user(Role.FINANCE_CHECKER))
         self.terms = Dated([(BEGINNING, (rate, ceiling, list(tiers)))])
         self.rules: list[oracle.Rule] = []
         self.stored_rules: dict[int, object] = {}

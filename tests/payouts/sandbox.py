@@ -9,6 +9,7 @@ from affiliate.db import unit_of_work
 from affiliate.payouts import service as payouts
 from affiliate.payouts.sandbox import server
 from affiliate.payouts.sandbox.behaviour import Chance
+from affiliate.payouts.sandbox.keys import Keys
 from tests.factories.people import a_promoter
 from tests.factories.settlement import an_entry
 from tests.house.system import free_port
@@ -24,6 +25,11 @@ class Sandbox:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys(self):
+        """Of its `/wechat`."""
+        return Keys(self.log.with_suffix(".keys"))
 
     def start(self, hook: str | None = None) -> None:
         self._running = server.running(self.port, self.log, self._chance, hook)
@@ -48,13 +54,18 @@ class Sandbox:
         return Counter(row["reference"] for row in self.rows(event))
 
 
-@contextmanager
 def offered(app, url: str):
     """The app as if AFFILIATE_SANDBOX_URL said so."""
+    return configured(app, sandbox_url=url)
+
+
+@contextmanager
+def configured(app, **settings):
+    """The app as if it had been started with these settings as well."""
     before = app.config["SETTINGS"]
     app.config["SETTINGS"] = type(before).model_validate(
         {**before.model_dump(), "DATABASE_URL": before.database_url,
-         "REDIS_URL": before.redis_url, "sandbox_url": url}
+         "REDIS_URL": before.redis_url, **settings}
     )  # fmt: skip
     try:
         yield
@@ -79,4 +90,4 @@ def owed(merchant, *accounts: str, amount: int = 1000):
             an_entry(merchant, a_payee(account), amount + number)
 
 
-__all__ = ["Sandbox", "a_payee", "offered", "owed"]
+__all__ = ["Sandbox", "a_payee", "configured", "offered", "owed"]

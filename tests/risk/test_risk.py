@@ -10,6 +10,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Entry
 from affiliate.db import db, unit_of_work
 from affiliate.payouts.models import Payout
+from affiliate.people.models import Role
 from affiliate.risk import queries, service
 from affiliate.risk.models import Case
 from affiliate.settlement import service as settlement
@@ -245,7 +246,7 @@ def test_a_hold_cancels_a_payout_that_is_not_handed_over(client, town, due, rung
 
 
 def test_a_hold_that_comes_after_the_approval_is_seen_when_it_is_executed(client, town, due):
-    maker, checker = a_user(), with_totp(a_user())
+    maker, checker = a_user(), with_totp(a_user(Role.FINANCE_CHECKER))
     made = approved(
         a_settlement(town.merchant, maker, through=time.now() + timedelta(days=60)), checker
     )
@@ -260,7 +261,7 @@ def test_a_hold_that_comes_after_the_approval_is_seen_when_it_is_executed(client
 
 
 def test_a_dispute_after_the_payout_holds_nothing_and_a_loss_is_owed(client, town, due):
-    maker, checker = a_user(), with_totp(a_user())
+    maker, checker = a_user(), with_totp(a_user(Role.FINANCE_CHECKER))
     made = approved(
         a_settlement(town.merchant, maker, through=time.now() + timedelta(days=60)), checker
     )

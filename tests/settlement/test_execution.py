@@ -149,7 +149,8 @@ def test_when_all_were_cancelled_it_closes_without_a_file(settlement, maker):
 
 
 def test_a_replaced_account_still_gets_what_was_approved(settlement, promoter, maker):
-    an_account(promoter, account_holder="Other", bank_code="1", account_number="99999999")
+    with unit_of_work():
+        an_account(promoter, account_holder="Other", bank_code="1", account_number="99999999")
 
     executed(settlement, maker)
 

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from affiliate.db import db, unit_of_work
 from affiliate.payouts import service as payouts
+from affiliate.payouts.queries import accounts
 from affiliate.settlement import queries
 from affiliate.settlement.models import Flag
 from tests.factories.people import a_promoter
@@ -60,11 +61,12 @@ def test_a_first_payout_has_no_usual_and_no_other_account(merchant, promoter, ma
     assert flags_of(a_settlement(merchant, maker)) == []
 
 
-def test_an_account_that_was_never_paid_to(merchant, promoter, maker, paid):
+def test_an_account_that_was_never_paid_to(merchant, promoter, maker, paid, clock):
     paid(100)
     with unit_of_work():
         an_account(promoter, **(PLAIN | {"account_number": "999"}))
         an_entry(merchant, promoter, 100)
+    clock.move(hours=48)
 
     assert flags_of(a_settlement(merchant, maker)) == [("new_account", {})]
 
@@ -92,3 +94,22 @@ def test_beside_the_run_before(merchant, promoter, maker, checker, paid):
 
     before = queries.before(settlement)
     assert queries.compared(settlement, before) == {"BRL": (0, 150), "EUR": (1, 70)}
+
+
+def test_money_goes_to_the_account_before_while_the_new_one_cools_off(merchant, promoter, maker):
+    with unit_of_work():
+        an_account(promoter, **(PLAIN | {"account_number": "999"}))
+        an_entry(merchant, promoter, 100)
+
+    (payout,) = payouts_of(a_settlement(merchant, maker))
+
+    assert accounts([payout.account_id])[payout.account_id].masked == "BR 001 •••• 78-9"
+
+
+def test_a_holder_of_another_name_is_looked_at_twice(merchant, maker):
+    with unit_of_work():
+        ana = a_promoter("Ana Díaz")
+        an_account(ana)
+        an_entry(merchant, ana, 100)
+
+    assert flags_of(a_settlement(merchant, maker)) == [("other_name", {})]

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from affiliate import clock
 from affiliate.consoles import lists, payout_accounts, purses, withdrawing
 from affiliate.consoles.agency import bp
 from affiliate.consoles.payout_accounts import Owner
@@ -26,6 +27,7 @@ def money() -> ResponseReturnValue:
         purses=purses.of_payee("agency", agency_id),
         asked=withdrawing.by_purse("agency", agency_id),
         accounts=payout_accounts.live("agency", agency_id),
+        now=clock.now(),
         payouts=payouts,
         went_to=payouts_queries.accounts([each.account_id for each in payouts]),
         merchants=queries.merchants({each.merchant_id for each in payouts}),

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from affiliate import i18n, ids
 from affiliate.consoles import lists
@@ -16,13 +17,16 @@ from affiliate.consoles.finance.settlements import find as find_settlement
 from affiliate.consoles.session import current_person, current_scope
 from affiliate.errors import AffiliateError, invalid
 from affiliate.i18n import _, _n
+from affiliate.links import share
 from affiliate.payouts import queries, rails, service
-from affiliate.payouts.models import Payout, State
+from affiliate.payouts.models import Payout, PayoutAccount, State
+from affiliate.payouts.rails.interface import Instruction
 from affiliate.people.queries import within
 from affiliate.people.rules import Right
 
 MOST_BYTES = 2 * 1024 * 1024  # of a file of results
 SHOWN = 200  # lines of a preview
+SCAN = 208  # pixels of a code to scan
 
 
 @bp.get("/payouts/by-hand")
@@ -39,17 +43,30 @@ def by_hand() -> ResponseReturnValue:
     accounts = queries.accounts({each.account_id for each in found})
     return render_template(
         "finance/by_hand.html",
-        rows=[
-            (
-                each,
-                ids.encode("pay", each.merchant_id, each.id),
-                service.open_fields(accounts[each.account_id].fields),
-            )
-            for each in found
-        ],
+        rows=[_task(each, accounts[each.account_id]) for each in found],
         payees=words.payees((each.payee_kind, each.payee_id) for each in found),
         next=cursor,
     )
+
+
+def _task(payout: Payout, account: PayoutAccount) -> dict[str, Any]:
+    """What somebody has to pay, and how."""
+    fields = service.open_fields(account.fields)
+    task = rails.hand_rail(payout.rail).task(
+        Instruction(payout.reference, payout.net, payout.currency, account.country, fields)
+    )
+    return {
+        "payout": payout,
+        "key": ids.encode("pay", payout.merchant_id, payout.id),
+        "holder": fields["account_holder"],
+        "task": task,
+        "picture": _picture(task.scan) if task.scan else None,
+    }
+
+
+def _picture(text: str) -> Markup:
+    size = f'<svg width="{SCAN}" height="{SCAN}" '
+    return Markup(share.svg(text).replace("<svg ", size, 1))  # noqa: S704 (numbers alone)
 
 
 def _held() -> list[Right]:

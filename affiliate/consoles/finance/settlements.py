@@ -154,7 +154,8 @@ def file(settlement_id: str, file_id: str) -> ResponseReturnValue:
     access.require(access.HANDLERS, row.merchant_id)
     found = queries.file((row.merchant_id, row.id), access.key_of("fil", file_id))
     audit.record("file.downloaded", subject=f"fil:{found.id}", merchant_id=found.merchant_id)
-    response = Response(service.open_file(found), mimetype="text/csv")
+    kind = "application/xml" if found.name.endswith(".xml") else "text/csv"
+    response = Response(service.open_file(found), mimetype=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
     return response
 

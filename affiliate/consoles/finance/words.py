@@ -64,6 +64,7 @@ FLAGS: Mapping[str, Any] = MappingProxyType(
         "far_above_usual": _("Ten times the usual or more"),
         "new_account": _("First payout to this account"),
         "shared_account": _("Others use this account too"),
+        "other_name": _("The account's holder has another name"),
     }
 )
 PROVES: Mapping[str, Any] = MappingProxyType(

@@ -1,12 +1,13 @@
 """The wallet: what each merchant owes, what is on its way, and where it went."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 
-from affiliate import ids
+from affiliate import clock, ids
 from affiliate.consoles import lists, payout_accounts, purses, withdrawing
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
@@ -28,7 +29,7 @@ WORDS = {
     State.APPROVED: (_("Approved"), "yours"),
     State.SUBMITTING: (_("Being sent"), "moving"),
     State.ACCEPTED: (_("With the bank"), "moving"),
-    State.ACTION_REQUIRED: (_("Waits for you: confirm it with your bank"), "wait"),
+    State.ACTION_REQUIRED: (_("Waits for you: confirm it"), "wait"),
     State.PAID: (_("Paid"), "done"),
     State.RETURNED: (_("Came back; the money can be paid out again"), "bad"),
     State.FAILED: (_("Failed; the money can be paid out again"), "bad"),
@@ -51,6 +52,7 @@ def wallet() -> ResponseReturnValue:
         next=cursor,
         prepared=PREPARED,
         accounts=payout_accounts.live("promoter", promoter_id),
+        now=clock.now(),
     )
 
 
@@ -66,7 +68,14 @@ def payout(payout_id: str) -> ResponseReturnValue:
         orders=_orders(found),
         prepared=PREPARED,
         money=Money,
+        waits_until=_waits_until(found),
     )
+
+
+def _waits_until(payout: Payout) -> datetime | None:
+    """By when the payee has to confirm it, if the provider said so."""
+    call = queries.call(payout) if payout.state == State.ACTION_REQUIRED else None
+    return call.until if call else None
 
 
 def _own(promoter_id: int, payout_id: str) -> Payout:

@@ -4,12 +4,33 @@ A rail understands the fields of a payout account when it is added, and later ca
 payouts to it. A new rail is one file with an object like `file.RAIL` and one line in `RAILS`.
 """
 
-from affiliate.errors import Invalid
+from affiliate.errors import Invalid, invalid
 from affiliate.i18n import _
-from affiliate.payouts.rails import file, manual, sandbox
+from affiliate.payouts.rails import (
+    file,
+    manual,
+    mercadopago,
+    paypal,
+    pix_qr,
+    sandbox,
+    sepa,
+    wechat,
+)
 from affiliate.payouts.rails.interface import BatchRail, CallRail, HandRail, Rail
 
-RAILS: dict[str, Rail] = {rail.name: rail for rail in (file.RAIL, manual.RAIL, sandbox.RAIL)}
+RAILS: dict[str, Rail] = {
+    rail.name: rail
+    for rail in (
+        file.RAIL,
+        sepa.RAIL,
+        manual.RAIL,
+        pix_qr.RAIL,
+        mercadopago.RAIL,
+        paypal.RAIL,
+        wechat.RAIL,
+        sandbox.RAIL,
+    )
+}
 
 
 class UnknownRail(Invalid):
@@ -43,6 +64,22 @@ def is_by_hand(name: str) -> bool:
     return isinstance(RAILS.get(name), HandRail)
 
 
+def hand_rail(name: str) -> HandRail:
+    found = RAILS[name]
+    assert isinstance(found, HandRail)
+    return found
+
+
+def check_proof(name: str, reference: str | None) -> None:
+    """Whoever paid by hand says by which payment; elsewhere a reference is welcome."""
+    if not is_by_hand(name):
+        return
+    if not reference:
+        message = _("What was paid by hand needs a reference as its proof.")
+        raise invalid("/reference", "missing", message)
+    hand_rail(name).check_proof(reference)
+
+
 # Of each kind, offered or not: what is on its way is looked after in any case.
 
 
@@ -66,5 +103,5 @@ def call_rail(name: str) -> CallRail:
 
 __all__ = [
     "RAILS", "BatchRail", "CallRail", "HandRail", "Rail", "UnknownRail", "by_hand", "call_rail",
-    "called", "find", "in_files", "is_by_hand", "is_called", "offered",
+    "called", "check_proof", "find", "hand_rail", "in_files", "is_by_hand", "is_called", "offered",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,16 @@ from affiliate.i18n import _
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Free text up to a length, or a number-like code of letters, digits and separators."""
+    """Free text up to a length, or a number-like code of letters, digits and separators.
+
+    `check` gives what was typed its normal form, or says what is wrong with it.
+    """
 
     longest: int
     is_code: bool = False
     one_of: tuple[str, ...] = ()
     required: bool = False
+    check: Callable[[str], str] | None = None
 
 
 class Wrong(Exception):
@@ -64,7 +68,7 @@ def _clean(value: object, field: Field) -> str:
     if field.is_code:
         text = re.sub(r"\s", "", text).upper()
     _check(text, field)
-    return text
+    return field.check(text) if text and field.check else text
 
 
 def _check(text: str, field: Field) -> None:

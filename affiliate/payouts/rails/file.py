@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from schwifty import BIC, IBAN, exceptions
 
 from affiliate.errors import FieldError, Invalid
 from affiliate.i18n import _
 from affiliate.money import EXPONENTS, decimal_text
+from affiliate.payouts.rails import identifiers
 from affiliate.payouts.rails.fields import Field, cleaned, error
 from affiliate.payouts.rails.interface import Destination, Instruction
 
@@ -27,6 +30,13 @@ BY_NUMBER = {
     "account_type": Field(16, one_of=("checking", "savings", "payment")),
     "tax_id": Field(34, is_code=True),
 }
+# What countries know of account numbers, beyond their length.
+LOCAL: Mapping[str, Mapping[str, Callable[[str], str]]] = {
+    "AR": {"account_number": identifiers.cbu_or_alias, "tax_id": identifiers.cuit},
+    "BR": {"tax_id": identifiers.cpf_or_cnpj},
+    "MX": {"account_number": identifiers.clabe, "tax_id": identifiers.rfc},
+}
+NUMBER_NAMES_BANK = ("AR", "MX")
 COLUMNS = (
     "reference", "amount", "currency", "account_holder", "country", "iban", "bic", "bank_name",
     "bank_code", "branch", "account_number", "account_type", "tax_id",
@@ -37,6 +47,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 
 class FileRail:
     name = "file"
+    ending: ClassVar[str] = "csv"
 
     def is_offered(self) -> bool:
         return True
@@ -46,8 +57,8 @@ class FileRail:
 
     def read(self, country: str, fields: Mapping[str, object]) -> Destination:
         if "iban" in fields:
-            return _with_iban(country, cleaned(fields, BY_IBAN))
-        return _with_number(country, cleaned(fields, BY_NUMBER))
+            return with_iban(country, cleaned(fields, BY_IBAN))
+        return _with_number(country, cleaned(fields, by_number(country)))
 
     def batch(self, instructions: Iterable[Instruction]) -> bytes:
         text = io.StringIO()
@@ -60,7 +71,16 @@ class FileRail:
 RAIL = FileRail()
 
 
-def _with_iban(country: str, fields: dict[str, str]) -> Destination:
+def by_number(country: str) -> dict[str, Field]:
+    """The fields of an account number, with what this country knows of it."""
+    checks = LOCAL.get(country, {})
+    fields = {name: replace(each, check=checks.get(name)) for name, each in BY_NUMBER.items()}
+    if country in NUMBER_NAMES_BANK:
+        fields["bank_code"] = replace(fields["bank_code"], required=False)
+    return fields
+
+
+def with_iban(country: str, fields: dict[str, str]) -> Destination:
     errors = [*_iban_errors(country, fields["iban"]), *_bic_errors(fields.get("bic"))]
     if errors:
         raise Invalid(_("The bank account cannot be used as it was typed."), errors=tuple(errors))
@@ -106,13 +126,16 @@ def _bic_errors(text: str | None) -> list[FieldError]:
 
 def _with_number(country: str, fields: dict[str, str]) -> Destination:
     number = fields["account_number"]
+    if country in NUMBER_NAMES_BANK and number.isdecimal():
+        fields["bank_code"] = number[:3]
+    bank_code = fields.get("bank_code", "")
     # A short number is not given away by its last digits.
     shown = number[-4:] if len(number) >= 8 else number[-2:] if len(number) >= 5 else ""
-    parts = (fields["bank_code"], fields.get("branch", ""), number)
+    parts = (bank_code, fields.get("branch", ""), number)
     identity = ":".join("".join(char for char in part if char.isalnum()) for part in parts)
     return Destination(
         fields,
-        f"{country} {fields['bank_code']} •••• {shown}".strip(),
+        " ".join(filter(None, (country, bank_code, "••••", shown))),
         f"bank:{country}:{identity}",
     )
 

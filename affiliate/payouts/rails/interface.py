@@ -30,6 +30,7 @@ class Instruction:
     currency: str
     country: str
     fields: Mapping[str, str]
+    provider_reference: str | None = None  # the provider's own number, once it told it
 
 
 class Said(StrEnum):
@@ -41,6 +42,7 @@ class Said(StrEnum):
     FAILED = "failed"  # also refused, and expired: the money stays or comes back
     RETURNED = "returned"  # it was paid and came back
     NOT_FOUND = "not_found"  # asked, the provider says that it never saw the reference
+    AGAIN = "again"  # only the same sending again can tell: it knows no question about references
     UNKNOWN = "unknown"  # sent, and no answer that says anything: it may have arrived
     UNREACHABLE = "unreachable"  # surely not sent: nobody took the call
 
@@ -54,6 +56,19 @@ class Answer:
     # What the provider says it sends: other money than ours is never taken for ours.
     amount: int | None = None
     currency: str | None = None
+    # What it charges for that, on top.
+    fee: int | None = None
+    fee_currency: str | None = None
+    # What the payee's app has to be given for a required action.
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What somebody has to pay: in words, or as a code to be scanned with a bank's app."""
+
+    words: str
+    scan: str = ""
 
 
 class Rail(Protocol):
@@ -72,8 +87,12 @@ class Rail(Protocol):
 
 @runtime_checkable
 class BatchRail(Rail, Protocol):
+    ending: ClassVar[str]  # of the file's name
+
     def batch(self, instructions: Iterable[Instruction]) -> bytes:
-        """One file with all payouts of one settlement and currency: same payouts, same bytes."""
+        """One file with all payouts of one settlement and currency: the same payouts at the same
+        time make the same bytes.
+        """
 
 
 @runtime_checkable
@@ -81,6 +100,12 @@ class HandRail(Rail, Protocol):
     """Somebody carries each payout out and says so with a proof."""
 
     by_hand: ClassVar[bool]
+
+    def task(self, instruction: Instruction) -> Task:
+        """What that person has to know."""
+
+    def check_proof(self, reference: str) -> None:
+        """Invalid if no payment of this rail has such a reference."""
 
 
 class Line(Protocol):
@@ -94,8 +119,8 @@ class Line(Protocol):
         so the same instruction may be sent twice.
         """
 
-    def ask(self, reference: str) -> Answer:
-        """What has become of it."""
+    def ask(self, instruction: Instruction) -> Answer:
+        """What has become of it; without fields, which nobody needs to ask."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from affiliate.money import EXPONENTS
 from affiliate.payouts.rails.fields import Field, cleaned
-from affiliate.payouts.rails.interface import Destination
+from affiliate.payouts.rails.interface import Destination, Instruction, Task
 
 FIELDS = {
     "account_holder": Field(140, required=True),
@@ -35,6 +35,12 @@ class ManualRail:
         # Free text may be long; only whether it is the same matters.
         identity = hashlib.sha256(plain.encode()).hexdigest()
         return Destination(taken, f"{country} •••• {shown}".strip(), f"manual:{identity}")
+
+    def task(self, instruction: Instruction) -> Task:
+        return Task(instruction.fields["instructions"])
+
+    def check_proof(self, reference: str) -> None:
+        """Whatever the person has."""
 
 
 RAIL = ManualRail()

@@ -80,12 +80,15 @@ class SandboxLine:
             "country": instruction.country,
             **instruction.fields,
         }
-        return wire.sent(
-            lambda: self._client.post("transfers", json=body), _read, refusals={"refused"}
-        )
+        return wire.sent(lambda: self._client.post("transfers", json=body), _read, _explain)
 
-    def ask(self, reference: str) -> Answer:
-        return wire.asked(lambda: self._client.get(f"transfers/{reference}"), _read)
+    def ask(self, instruction: Instruction) -> Answer:
+        path = f"transfers/{instruction.reference}"
+        return wire.asked(lambda: self._client.get(path), _read, _explain)
+
+
+def _explain(_status: int, told: Any) -> Answer | None:
+    return {"refused": Answer(Said.FAILED), "not_found": Answer(Said.NOT_FOUND)}.get(told["error"])
 
 
 def _read(told: Any) -> Answer:
@@ -96,4 +99,6 @@ def _read(told: Any) -> Answer:
         until=clock.instant(told["confirm_by"]) if told.get("confirm_by") else None,
         amount=int(told["amount"]),
         currency=str(told["currency"]),
+        fee=int(told["fee"]) if told.get("fee") else None,
+        fee_currency=str(told["currency"]),
     )

@@ -4,9 +4,10 @@ The one question is whether the provider may have seen the transfer. Only where 
 never made it surely did not; whatever happens afterwards leaves that open, until it is asked.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -16,9 +17,20 @@ from affiliate.payouts.rails.interface import Answer, Said
 SECONDS = 10  # for one answer
 SECONDS_TO_CONNECT = 3
 LONGEST = 300  # characters of a provider's words that are kept
+NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError)
+Read = Callable[[Any], Answer]  # of what a success says
+Explain = Callable[[int, Any], Answer | None]  # of what a 4xx says; None: nothing about the money
+
+
+class NotSent(httpx.RequestError):
+    """Something that must come before the transfer failed, so the transfer never left."""
+
+
 # Nothing was sent yet when these are raised.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-Read = Callable[[Any], Answer]
+NOT_SENT = (
+    NotSent, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)  # fmt: skip
 
 
 @contextmanager
@@ -35,30 +47,31 @@ def client(url: str | None, *, at_once: int, **options: Any) -> Iterator[httpx.C
 
 
 def sent(
-    call: Callable[[], httpx.Response], read: Read, *, refusals: Collection[str] = ()
+    call: Callable[[], httpx.Response], read: Read, explain: Explain = lambda _status, _told: None
 ) -> Answer:
     """What sending came to. Refused is what the provider refuses in words that its rail knows: a
     4xx alone may speak of our key, of the moment, or of a reference that it has long since paid.
     """
+    return _answer(call, read, explain)
+
+
+def asked(
+    call: Callable[[], httpx.Response], read: Read, explain: Explain = lambda _status, _told: None
+) -> Answer:
+    """What a question came to. Whatever is no answer leaves everything as it is; so does a
+    `not_found` that is not in the provider's own words: a proxy in between says 404 to anything.
+    """
+    return _answer(call, read, explain)
+
+
+def _answer(call: Callable[[], httpx.Response], read: Read, explain: Explain) -> Answer:
     answer, response = _call(call)
     if response is None:
         return answer
     if response.is_success:
         return _read(response, read)
-    if response.is_client_error and _error(response) in refusals:
-        return Answer(Said.FAILED, detail=_words(response))
-    return Answer(Said.UNKNOWN, detail=_words(response))
-
-
-def asked(call: Callable[[], httpx.Response], read: Read) -> Answer:
-    """What a question came to. Whatever is no answer leaves everything as it is."""
-    answer, response = _call(call)
-    if response is None:
-        return answer
-    if response.is_success:
-        return _read(response, read)
-    if response.status_code == HTTPStatus.NOT_FOUND:
-        return _not_found(response)
+    if response.is_client_error and (found := _explained(response, explain)):
+        return replace(found, detail=found.detail or _words(response))
     return Answer(Said.UNKNOWN, detail=_words(response))
 
 
@@ -73,21 +86,15 @@ def _call(call: Callable[[], httpx.Response]) -> tuple[Answer, httpx.Response | 
 
 def _read(response: httpx.Response, read: Read) -> Answer:
     try:
-        return read(response.json())
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return read(response.json(parse_float=Decimal))
+    except NO_ANSWER:
         return Answer(Said.UNKNOWN, detail=_words(response))
 
 
-def _not_found(response: httpx.Response) -> Answer:
-    """Only in the provider's own words: a proxy in between says 404 to anything."""
-    is_theirs = _error(response) == "not_found"
-    return Answer(Said.NOT_FOUND if is_theirs else Said.UNKNOWN, detail=_words(response))
-
-
-def _error(response: httpx.Response) -> object:
+def _explained(response: httpx.Response, explain: Explain) -> Answer | None:
     try:
-        return response.json()["error"]
-    except (ValueError, KeyError, TypeError):
+        return explain(response.status_code, response.json())
+    except NO_ANSWER:
         return None
 
 

@@ -74,6 +74,9 @@ class Book:
     def close(self) -> None:
         self._file.close()
 
+    def by_number(self, number: str) -> Transfer | None:
+        return next((each for each in self.transfers.values() if each.number == number), None)
+
     def called(self, kind: str, reference: str) -> int:
         """Write down that somebody called about it; the how-manieth time, from 0."""
         with self._lock:

@@ -1,4 +1,5 @@
-"""The provider's HTTP: `POST /transfers`, `GET /transfers/<reference>`, and notifications.
+"""The provider's HTTP: `POST /transfers`, `GET /transfers/<reference>`, and notifications; other
+providers' formats below their own paths (`wires`).
 
 It listens on loopback only: it pays nobody, but it takes anything from anybody.
 """
@@ -11,26 +12,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from decimal import Decimal
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from affiliate.payouts.sandbox.behaviour import Chance
 from affiliate.payouts.sandbox.book import Book, OtherTransfer, Transfer
+from affiliate.payouts.sandbox.keys import Keys
+from affiliate.payouts.sandbox.wires import Answer, Own, Wire, wires
 
 LARGEST = 64 * 1024
 HANGS = 60  # seconds: longer than any caller waits
 TELLING_TRIES = 3
-Answer = tuple[HTTPStatus, Any]
 REFERENCE = re.compile(r"[0-9A-Za-z-]{1,35}")
-NOT_FOUND: Answer = (HTTPStatus.NOT_FOUND, {"error": "not_found"})
 BROKEN: Answer = (HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "internal"})
 BUSY: Answer = (HTTPStatus.SERVICE_UNAVAILABLE, {"error": "busy"})
-BAD: Answer = (HTTPStatus.BAD_REQUEST, {"error": "bad_request"})
-OTHER: Answer = (HTTPStatus.CONFLICT, {"error": "reference_used"})
+OWN = Own()
 
 
 class Cut(Exception):
@@ -43,6 +43,8 @@ class Provider(ThreadingHTTPServer):
 
     def __init__(self, port: int, log: Path, chance: Chance, hook: str | None) -> None:
         self.book = Book(log, chance)
+        self.keys = Keys(log.with_suffix(".keys"))
+        self.wires = wires(self.keys)
         self.hook = hook
         super().__init__(("127.0.0.1", port), Desk)
 
@@ -75,49 +77,65 @@ class Desk(BaseHTTPRequestHandler):
     server: Provider
 
     def do_POST(self) -> None:
-        body = self._body()
-        self._answer(lambda: self._send(body) if self.path == "/transfers" else NOT_FOUND)
+        content = self._content()
+        wire = self._wire()
+        self._answer(wire, lambda: self._post(wire, content))
 
     def do_GET(self) -> None:
-        place, _, reference = self.path.rpartition("/")
-        self._answer(lambda: self._ask(reference) if place == "/transfers" else NOT_FOUND)
+        wire = self._wire()
+        self._answer(wire, lambda: self._get(wire))
 
-    def _send(self, body: Any) -> Answer:
+    def _wire(self) -> Wire:
+        """The last one is our own, for all other paths."""
+        name = self.path.split("/")[1]
+        return next((w for w in self.server.wires if w.posts.split("/")[1] == name), OWN)
+
+    def _post(self, wire: Wire, content: bytes) -> Answer:
+        if refused := wire.refuses("POST", self.path, self.headers, content):
+            return refused
+        if self.path.partition("?")[0] != wire.posts:
+            return wire.other(self.path) or wire.not_found
+        return self._send(wire, content)
+
+    def _send(self, wire: Wire, content: bytes) -> Answer:
         try:
-            reference, account = str(body["reference"]), str(body["account"])
-            amount, currency = int(body["amount"]), str(body["currency"])
-        except (KeyError, TypeError, ValueError):
-            return BAD
-        if amount <= 0 or not REFERENCE.fullmatch(reference):
-            return BAD
-        book = self.server.book
-        fault = book.fault(account, reference, book.called("sent", reference))
+            order = wire.order(self.headers, json.loads(content, parse_float=Decimal))
+        except (LookupError, TypeError, ValueError):
+            return wire.bad
+        if order.amount <= 0 or not REFERENCE.fullmatch(order.reference):
+            return wire.bad
+        book, reference = self.server.book, order.reference
+        fault = book.fault(order.account, reference, book.called("sent", reference))
         if "before" in fault:
-            return _go_wrong(fault)
+            return _go_wrong(fault, wire)
         try:
-            transfer, is_new = book.take(reference, amount, currency, account)
+            transfer, is_new = book.take(reference, order.amount, order.currency, order.account)
         except OtherTransfer:
-            return OTHER
-        if is_new and self.server.hook:
+            return wire.took(book.transfers[reference], is_new=False, is_other=True)
+        if is_new and wire.knocks and self.server.hook:
             threading.Thread(target=_tell, args=(self.server.hook, transfer), daemon=True).start()
-        return _go_wrong(fault, transfer) if "after" in fault else _took(transfer, is_new=is_new)
+        if "after" in fault:
+            return _go_wrong(fault, wire, transfer)
+        return wire.took(transfer, is_new=is_new)
 
-    def _ask(self, reference: str) -> Answer:
-        book = self.server.book
+    def _get(self, wire: Wire) -> Answer:
+        if refused := wire.refuses("GET", self.path, self.headers, b""):
+            return refused
+        if not wire.gets or not self.path.startswith(wire.gets):
+            return wire.not_found
+        book, name = self.server.book, self.path.removeprefix(wire.gets)
+        transfer = book.by_number(name) if wire.asked_by_number else book.transfers.get(name)
+        reference = transfer.reference if transfer else name
         fault = book.fault(None, reference, book.called("asked", reference))
-        transfer = book.transfers.get(reference)
         if fault:
-            return _go_wrong(fault, transfer)
-        return (HTTPStatus.OK, transfer.shown()) if transfer else NOT_FOUND
+            return _go_wrong(fault, wire, transfer)
+        return wire.told(transfer) if transfer else wire.not_found
 
-    def _body(self) -> Any:
+    def _content(self) -> bytes:
         length = int(self.headers.get("Content-Length") or 0)
-        try:
-            return json.loads(self.rfile.read(min(length, LARGEST)))
-        except ValueError:
-            return None
+        return self.rfile.read(min(length, LARGEST))
 
-    def _answer(self, act: Callable[[], Answer]) -> None:
+    def _answer(self, wire: Wire, act: Callable[[], Answer]) -> None:
         try:
             status, said = act()
         except Cut:
@@ -129,6 +147,9 @@ class Desk(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if not isinstance(said, bytes):  # what somebody in between answers is not sealed
+            for name, value in wire.seal(content).items():
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
@@ -136,13 +157,7 @@ class Desk(BaseHTTPRequestHandler):
         """The book says more."""
 
 
-def _took(transfer: Transfer, *, is_new: bool) -> Answer:
-    if transfer.course[0][1] == "failed":
-        return HTTPStatus.UNPROCESSABLE_ENTITY, {"error": "refused", **transfer.shown()}
-    return HTTPStatus.CREATED if is_new else HTTPStatus.OK, transfer.shown()
-
-
-def _go_wrong(fault: str, transfer: Transfer | None = None) -> Answer:
+def _go_wrong(fault: str, wire: Wire, transfer: Transfer | None = None) -> Answer:
     if fault.startswith("cut"):
         raise Cut
     if fault.startswith("hang"):
@@ -151,8 +166,8 @@ def _go_wrong(fault: str, transfer: Transfer | None = None) -> Answer:
     if fault.startswith("nonsense"):
         return HTTPStatus.OK, b"<html>a proxy was here</html>"
     if fault.startswith("other amount") and transfer:
-        return HTTPStatus.OK, replace(transfer, amount=transfer.amount + 1).shown()
-    return {"404": NOT_FOUND, "503 before": BUSY}.get(fault, BROKEN)
+        return wire.told(replace(transfer, amount=transfer.amount + 1))
+    return {"404": wire.not_found, "503 before": BUSY}.get(fault, BROKEN)
 
 
 def _tell(hook: str, transfer: Transfer) -> None:

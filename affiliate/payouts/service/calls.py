@@ -41,7 +41,9 @@ LONGEST = max(PAUSES)
 SENDS_AT_ONCE = 3  # of what the provider never saw; then with pauses as well
 WAITING = (State.SUBMITTING, State.UNKNOWN, State.ACCEPTED, State.ACTION_REQUIRED)
 # Said last, but not what decides: asked again.
-NOTHING_SAID = (Said.UNKNOWN, Said.UNREACHABLE, Said.NOT_FOUND)
+NOTHING_SAID = (Said.UNKNOWN, Said.UNREACHABLE, Said.NOT_FOUND, Said.AGAIN)
+# While a provider can be asked, the same is sent again.
+SENT_AGAIN = (Said.NOT_FOUND, Said.AGAIN)
 ENDS = {Said.PAID: State.PAID, Said.FAILED: State.FAILED, Said.RETURNED: State.RETURNED}
 
 
@@ -147,6 +149,7 @@ def _claimed(due: Chosen) -> list[Call]:
                 payout.currency,
                 account.country,
                 open_fields(account.fields) if payout.id in attempts else {},
+                payout.provider_reference,
             ),
             attempts[payout.id].id if payout.id in attempts else None,
         )
@@ -218,6 +221,7 @@ def _take_in(
     is_sending = made.attempt_id is not None
     call.said, call.detail, call.said_at = answer.said, answer.detail or None, now
     call.until = answer.until
+    call.action = answer.action or call.action
     if answer.provider_reference and payout.paid_at is None:
         payout.provider_reference = answer.provider_reference
     outcome = None
@@ -227,7 +231,7 @@ def _take_in(
         _go_on(payout, answer)
     elif is_sending and answer.said == Said.UNREACHABLE:
         call.next = "send"  # surely not sent, and everything before it was settled
-    elif payout.state == State.SUBMITTING and answer.said != Said.NOT_FOUND:
+    elif payout.state == State.SUBMITTING and answer.said not in SENT_AGAIN:
         states.move(payout, State.UNKNOWN, None, _detail(answer))
     if not is_sending and answer.said in NOTHING_SAID:
         _unanswered(payout, call, answer, now)
@@ -237,7 +241,7 @@ def _take_in(
 
 
 def _pause(call: PayoutCall, answer: Answer) -> timedelta:
-    if answer.said == Said.NOT_FOUND and call.next == "send" and call.sends < SENDS_AT_ONCE:
+    if answer.said in SENT_AGAIN and call.next == "send" and call.sends < SENDS_AT_ONCE:
         return timedelta(0)
     return PAUSES[min(call.pauses, len(PAUSES) - 1)]
 
@@ -251,7 +255,7 @@ def _unanswered(payout: Payout, call: PayoutCall, answer: Answer, now: datetime)
     state = State(payout.state)
     if is_too_late and state in {State.SUBMITTING, State.ACCEPTED, State.ACTION_REQUIRED}:
         states.move(payout, State.UNKNOWN, None, _detail(answer))
-    elif is_too_late or answer.said != Said.NOT_FOUND:
+    elif is_too_late or answer.said not in SENT_AGAIN:
         return
     elif state in {State.SUBMITTING, State.UNKNOWN}:
         call.next = "send"
@@ -268,12 +272,22 @@ def _end(payout: Payout, answer: Answer) -> Outcome | None:
         if state == State.SUBMITTING:
             states.move(payout, State.ACCEPTED, None, {})
             db.session.flush()  # the database follows every step
-        return Outcome(end, reason, reference=payout.provider_reference)
+        return Outcome(end, reason, reference=payout.provider_reference, fee=_fee(payout, answer))
     if state == State.PAID and end == State.RETURNED:
         return Outcome(end, reason)
     if state != end and (state, end) != (State.RETURNED, State.PAID):
         log.error("a provider contradicts what is known", payout=payout.id, told=answer.said)
     return None
+
+
+def _fee(payout: Payout, answer: Answer) -> int:
+    """In another currency it cannot stand in these books."""
+    if not answer.fee:
+        return 0
+    if answer.fee_currency != payout.currency:
+        log.warning("a fee in another currency", payout=payout.id, fee=answer.fee_currency)
+        return 0
+    return answer.fee
 
 
 def _go_on(payout: Payout, answer: Answer) -> None:

@@ -122,6 +122,17 @@ DUE = "coalesce(hold_until, released_at, created_at) <= :through"
 # All negative ones, also held or young ones: nobody is paid what was already taken back.
 TAKEN = f"(amount < 0 OR (on_hold IS NULL AND {DUE}))"
 
+# Those that have cooled off or never had to, of each the last. One that was replaced while it
+# cooled is never used.
+ACCOUNTS = f"""
+    SELECT DISTINCT ON (currency, payee_kind, payee_id) *
+    FROM payout_accounts
+    WHERE (used_from <= :now OR used_from <= created_at)
+      AND (replaced_at IS NULL OR replaced_at >= used_from)
+          {NEXT} {UP_TO_LAST}
+    ORDER BY currency, payee_kind, payee_id, used_from DESC, id DESC
+"""  # noqa: S608
+
 COUNT = sa.text(f"""
     SELECT count(*) FROM (
       SELECT currency, payee_kind, payee_id {OPEN}
@@ -178,7 +189,7 @@ JUDGE = sa.text(f"""
                             WHERE line.merchant_id = withdrawals.merchant_id
                               AND line.withdrawal_id = withdrawals.id AND line.live) AS is_held
             {ASKED} {UP_TO_LAST}) AS asked USING (currency, payee_kind, payee_id)
-      LEFT JOIN (SELECT * FROM payout_accounts WHERE replaced_at IS NULL) AS account
+      LEFT JOIN ({ACCOUNTS}) AS account
                 USING (currency, payee_kind, payee_id)
       ORDER BY currency, payee_kind, payee_id -- and so are the numbers of the payouts
     ) AS judged

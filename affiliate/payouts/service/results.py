@@ -1,4 +1,4 @@
-"""What the bank says of a whole file: a CSV of results, looked at as a whole and taken as a whole.
+"""What the bank says of a whole file: a CSV of results or a pain.002, taken whole or not at all.
 
 A file that names a payout of another settlement, money that is not ours, or an end that does not
 fit is of something else, so nothing of it is taken. The same file again changes nothing.
@@ -19,6 +19,7 @@ from affiliate.i18n import _
 from affiliate.money import decimal_text
 from affiliate.payouts import queries, rails
 from affiliate.payouts.models import Payout, State
+from affiliate.payouts.rails import pain002
 from affiliate.payouts.rails.file import FORMULA
 from affiliate.payouts.service import states
 from affiliate.payouts.service.states import Outcome
@@ -104,6 +105,18 @@ def take_results(
 
 def _read(content: str) -> Iterator[Row]:
     text = content.removeprefix("\ufeff")
+    return _of_pain_002(text) if pain002.is_xml(text) else _of_csv(text)
+
+
+def _of_pain_002(text: str) -> Iterator[Row]:
+    """Its lines are its payments, counted from 1."""
+    for number, cells in enumerate(pain002.rows(text), start=1):
+        if number > MOST_ROWS:
+            raise _too_many()
+        yield Row(number, {name: _plain(cell) for name, cell in cells.items()})
+
+
+def _of_csv(text: str) -> Iterator[Row]:
     header = text.partition("\n")[0]
     comma = ";" if header.count(";") > header.count(",") else ","
     try:
@@ -115,13 +128,17 @@ def _read(content: str) -> Iterator[Row]:
             raise invalid("/content", "missing_columns", message)
         for number, cells in enumerate(reader, start=2):
             if number > MOST_ROWS + 1:
-                message = _("At most %(most)s lines at a time.", most=MOST_ROWS)
-                raise invalid("/content", "too_many_rows", message)
+                raise _too_many()
             if any(cell.strip() for cell in cells):
                 yield Row(number, _cells(names, cells))
     except csv.Error as error:
         message = _("This is no CSV: %(why)s.", why=str(error))
         raise invalid("/content", "no_csv", message) from None
+
+
+def _too_many() -> Invalid:
+    message = _("At most %(most)s lines at a time.", most=MOST_ROWS)
+    return invalid("/content", "too_many_rows", message)
 
 
 def _cells(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
@@ -164,8 +181,11 @@ def _judge(row: Row, payout: Payout | None, settlement_id: int, report: Report) 
     may_return = (now, outcome.state) == (State.PAID, State.RETURNED)
     if now != State.ACCEPTED and not may_return:
         raise Wrong("wrong_state", _("This payout stands elsewhere: %(state)s.", state=now))
-    if outcome.state == State.PAID and rails.is_by_hand(payout.rail) and not outcome.reference:
-        raise Wrong("missing", _("What was paid by hand needs a reference as its proof."))
+    if outcome.state == State.PAID:
+        try:
+            rails.check_proof(payout.rail, outcome.reference)
+        except Invalid as refusal:
+            raise Wrong(refusal.errors[0].code, refusal.errors[0].message) from None
     report.changes.append(Change(payout, outcome))
 
 

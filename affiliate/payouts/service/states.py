@@ -51,6 +51,7 @@ class Outcome:
     reason: str | None = None
     reference: str | None = None  # the bank's, of a payment
     paid_at: datetime | None = None
+    fee: int = 0  # what the provider took for it, on top
 
 
 def mark_paid(
@@ -67,9 +68,7 @@ def mark_paid(
         _same_again(payout, paid_at, reference)
         return payout
     _check_by_hand(payout)
-    if rails.is_by_hand(payout.rail) and not reference:
-        message = _("What was paid by hand needs a reference as its proof.")
-        raise invalid("/reference", "missing", message)
+    rails.check_proof(payout.rail, reference)
     check_time(paid_at)
     conclude([(payout, Outcome(State.PAID, reference=reference, paid_at=paid_at))], by)
     return payout
@@ -254,7 +253,15 @@ def _pay(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Postin
         move(payout, State.PAID, by, {"reference": outcome.reference} if outcome.reference else {})
     payouts = [payout for payout, _outcome in found]
     _move_entries(payouts, EntryState.RESERVED, EntryState.PAID)
-    return [posting for payout in payouts for posting in _paid(payout)]
+    fees = [_cost(payout, outcome.fee) for payout, outcome in found if outcome.fee]
+    return [posting for payout in payouts for posting in _paid(payout)] + fees
+
+
+def _cost(payout: Payout, fee: int) -> Posting:
+    """A provider takes its fee along with the money, so both leave by the same account."""
+    merchant, currency = payout.merchant_id, payout.currency
+    costs, clearing = ledger.rail_costs(merchant, currency), ledger.clearing(merchant, currency)
+    return Posting(Code.RAIL_COST, f"payout:{payout.id}", costs, clearing, fee)
 
 
 def _undo(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> list[Posting]:

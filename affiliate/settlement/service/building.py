@@ -207,12 +207,16 @@ FLAG = sa.text("""
            AND (other.payee_kind, other.payee_id) <> (account.payee_kind, account.payee_id)
          WHERE account.id = verdicts.account_id
     ) AS shared
+    CROSS JOIN LATERAL (
+        SELECT name_differs FROM payout_accounts WHERE id = verdicts.account_id
+    ) AS holder
     CROSS JOIN LATERAL (VALUES
         (CASE WHEN gross >= 10 * before.usual THEN 'far_above_usual' END,
          jsonb_build_object('usual', before.usual)),
         (CASE WHEN NOT before.known THEN 'new_account' END, '{}'),
         (CASE WHEN shared.others > 0 THEN 'shared_account' END,
-         jsonb_build_object('others', shared.others))
+         jsonb_build_object('others', shared.others)),
+        (CASE WHEN holder.name_differs THEN 'other_name' END, '{}')
     ) AS flag (code, detail)
     WHERE payout_id IS NOT NULL AND flag.code IS NOT NULL
 """)

@@ -118,7 +118,7 @@ def _write_file(settlement: Settlement, rail: str, currency: str) -> None:
     writer = rails.RAILS[rail]
     assert isinstance(writer, rails.BatchRail)
     content = writer.batch(_instructions(payouts_in))
-    name = f"{ids.encode('stl', *key)}-{currency}.csv"
+    name = f"{ids.encode('stl', *key)}-{currency}.{writer.ending}"
     db.session.add(
         PayoutFile(
             merchant_id=settlement.merchant_id,
