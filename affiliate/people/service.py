@@ -43,7 +43,10 @@ LINK_LIVES = timedelta(days=7)
 # Only these set a password; a link that confirms an address must not.
 FOR_PASSWORDS = frozenset({"password", "reset"})
 PASSWORD_LENGTH = range(10, 1025)
-MONEY_TERMS = ("credit_limit", "minimum_payout", "payout_mode", "platform_fee_ppm", "timezone")
+MONEY_TERMS = (
+    "credit_limit", "minimum_payout", "payout_mode", "platform_fee_ppm", "timezone",
+    "withholding", "invoice_required",
+)  # fmt: skip
 TREE_LOCK = 7_238_001  # the same number stands in migration 0003
 
 

@@ -267,9 +267,7 @@ TABLES = (
 )
 
 
-def fitting(
-    scheme: str, *, person: str, regime: str, has_id: bool, on: date
-) -> tuple[Table, ...]:
+def fitting(scheme: str, *, person: str, regime: str, has_id: bool, on: date) -> tuple[Table, ...]:
     """What is withheld from such a payee of the scheme's own country on that day."""
     return tuple(
         table
