@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -140,11 +141,11 @@ def total(amounts: Iterable[tuple[int, str]], currency: str, on: date) -> Shown:
     return Shown(found, currency, rates, tuple(missing))
 
 
-def _key(row: Mapping[str, object]) -> tuple[object, object, object]:
+def _key(row: Mapping[str, Any]) -> tuple[str, str, date]:
     return row["base"], row["quote"], row["day"]
 
 
-def _read(content: str | bytes) -> list[dict[str, object]]:
+def _read(content: str | bytes) -> list[dict[str, Any]]:
     """UTF-8 with or without a mark, commas or semicolons, as spreadsheets save it."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
@@ -160,7 +161,7 @@ def _read(content: str | bytes) -> list[dict[str, object]]:
         message = _("The file needs the columns %(columns)s.", columns=", ".join(COLUMNS))
         raise Invalid(message)
     reader.fieldnames = names
-    rows: dict[object, dict[str, object]] = {}
+    rows: dict[object, dict[str, Any]] = {}
     errors: list[FieldError] = []
     for number, cells in enumerate(reader, start=2):
         try:
@@ -181,7 +182,7 @@ def _read(content: str | bytes) -> list[dict[str, object]]:
     return list(rows.values())
 
 
-def _row(cells: Mapping[str, str | None]) -> dict[str, object]:
+def _row(cells: Mapping[str, str | None]) -> dict[str, Any]:
     said = {name: (cells.get(name) or "").strip() for name in COLUMNS}
     base, quote = said["base"].upper(), said["quote"].upper()
     for currency in (base, quote):

@@ -99,7 +99,8 @@ def set_status(profile_id: int, status: TinStatus, *, by: int) -> TaxProfile:
 
 def open_id(profile: TaxProfile) -> str | None:
     """In clear, for what goes to the authority."""
-    return profile.tax_id and security.unseal(profile.tax_id, place=SEALED).decode()
+    sealed = profile.tax_id
+    return None if sealed is None else security.unseal(sealed, place=SEALED).decode()
 
 
 def _check(country: str, person: str, regime: str) -> None:

@@ -148,9 +148,9 @@ def test_the_year_of_a_chinese_platform_adds_up(china, maker, clock):
     found = []
     for month in (1, 2, 3):
         clock.stand(datetime(2027, month, 10, tzinfo=UTC))
-        found.append(a_payout(merchant, payee, maker, 10_000_00))
+        found.append(a_payout(merchant, payee, maker, 10_000_00, currency="CNY"))
     clock.stand(datetime(2028, 1, 10, tzinfo=UTC))
-    found.append(a_payout(merchant, payee, maker, 20_000_00))
+    found.append(a_payout(merchant, payee, maker, 20_000_00, currency="CNY"))
 
     assert [each.withheld for each in found] == [90_00, 90_00, 90_00, 330_00]
     assert [lines_of(each)[0].cumulative for each in found] == [
@@ -161,9 +161,9 @@ def test_the_year_of_a_chinese_platform_adds_up(china, maker, clock):
 def test_a_year_ends_where_the_merchant_is(china, maker, clock):
     merchant, payee = china
     clock.stand(datetime(2027, 12, 31, 15, 59, tzinfo=UTC))
-    last = a_payout(merchant, payee, maker, 10_000_00)
+    last = a_payout(merchant, payee, maker, 10_000_00, currency="CNY")
     clock.stand(datetime(2027, 12, 31, 16, 0, tzinfo=UTC))  # midnight in Shanghai
-    first = a_payout(merchant, payee, maker, 10_000_00)
+    first = a_payout(merchant, payee, maker, 10_000_00, currency="CNY")
 
     assert lines_of(last)[0].month == date(2027, 12, 1)
     assert lines_of(first)[0].month == date(2028, 1, 1)

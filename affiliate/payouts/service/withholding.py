@@ -127,9 +127,10 @@ def estimate(who: Payer, payee: Payee, currency: str, gross: int) -> int | None:
         profile.tin_status in HAS_ID,
     )  # fmt: skip
     try:
-        return sum(line["amount"] for line in reckon(who, subject, history(who, [payee])))
+        lines = reckon(who, subject, history(who, [payee]))
     except NoRate:
         return None
+    return sum(int(line["amount"]) for line in lines)
 
 
 def reckon(who: Payer, subject: Subject, past: History) -> list[dict[str, Any]]:
