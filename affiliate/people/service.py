@@ -389,6 +389,8 @@ def create_merchant(
     credit_limit: int | None = None,
     minimum_payout: int = 0,
     platform_fee_ppm: int = 0,
+    withholding: str | None = None,
+    invoice_required: bool = False,
     grade_period: str = "month",
     grade_demotion: str = "one",
 ) -> Merchant:
@@ -401,6 +403,8 @@ def create_merchant(
         credit_limit=credit_limit,
         minimum_payout=minimum_payout,
         platform_fee_ppm=platform_fee_ppm,
+        withholding=withholding,
+        invoice_required=invoice_required,
         grade_period=grade_period,
         grade_demotion=grade_demotion,
     )
