@@ -169,7 +169,7 @@ def subject_of(public_id: str) -> str | None:
 def public(subject: str, merchant_id: int | None) -> str:
     """Its public id, or the text as it is."""
     prefix, _colon, number = subject.partition(":")
-    keys = ids.PREFIXES.get(prefix)
+    keys = ids.PREFIXES.get(prefix) if number.isdigit() else None
     if keys == 1:
         return ids.encode(prefix, int(number))
     if keys == 2 and merchant_id is not None:

@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     terms_url: HttpUrl | None = Field(
         None, description="Your terms for promoters; shown where they accept them."
     )
+    shop_apis: dict[str, HttpUrl] = Field(
+        default_factory=dict,
+        description="Where platforms are asked instead of at their own addresses, by name: for "
+        'sandboxes and tests, for example {"shopee": "https://partner.test-stable.shopeemobile.com"}.',
+    )
     sandbox_url: HttpUrl | None = Field(
         None,
         description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "

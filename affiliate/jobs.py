@@ -27,6 +27,9 @@ class Job(StrEnum):
 
     DRAIN_INBOX = "workers.intake.drain"
     SWEEP_INBOX = "workers.intake.sweep"
+    FETCH_ORDERS = "workers.intake.fetch"
+    PULL_ORDERS = "workers.intake.pull"
+    SWEEP_PULLS = "workers.intake.sweep_pulls"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
@@ -49,6 +52,9 @@ class Job(StrEnum):
 QUEUE_OF = {
     Job.DRAIN_INBOX: "intake",
     Job.SWEEP_INBOX: "intake",
+    Job.FETCH_ORDERS: "intake",
+    Job.PULL_ORDERS: "slow",
+    Job.SWEEP_PULLS: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -93,6 +94,14 @@ def same(left: str | bytes, right: str | bytes) -> bool:
     """Compared in constant time."""
     as_bytes = [each.encode() if isinstance(each, str) else each for each in (left, right)]
     return hmac.compare_digest(*as_bytes)
+
+
+def any_same(given: bytes, wanted: Iterable[bytes]) -> bool:
+    """Whether it is one of these; takes as long whichever it is."""
+    good = False
+    for each in wanted:
+        good |= hmac.compare_digest(given, each)
+    return good
 
 
 def b64url(raw: bytes) -> str:

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 MINUTE, HOUR = 60, 3600
 EVERY_SECONDS = {
     Job.SWEEP_INBOX: MINUTE,
+    Job.SWEEP_PULLS: MINUTE,
     Job.SWEEP_SETTLEMENTS: MINUTE,
     Job.ASK_PROVIDERS: MINUTE,
     Job.RELEASE: MINUTE,

@@ -1,7 +1,7 @@
-"""Inbox jobs: book what waits, ring again for lost bells, forget old bodies."""
+"""Inbox jobs: book what waits, ask the shops, ring again for lost bells, forget old bodies."""
 
 from affiliate import jobs
-from affiliate.intake import service
+from affiliate.intake import fetching, pulling, service
 from workers import context
 from workers.context import task
 
@@ -13,11 +13,30 @@ def drain(merchant_id: int, shop_id: int) -> None:
         service.drain(merchant_id, shop_id)
 
 
+def fetch(merchant_id: int, shop_id: int) -> None:
+    """Fetch the orders that notices speak of. The shop is asked outside of transactions."""
+    with context.application().app_context():
+        jobs.answer(jobs.Job.FETCH_ORDERS, merchant_id, shop_id)
+        fetching.fetch(merchant_id, shop_id)
+
+
+def pull(merchant_id: int, shop_id: int) -> None:
+    """Ask a shop what it changed. Each page is a unit of work of its own."""
+    with context.application().app_context():
+        pulling.pull(merchant_id, shop_id)
+
+
 @task
 def sweep() -> None:
     service.ring_for_waiting()
 
 
 @task
+def sweep_pulls() -> None:
+    pulling.ring_for_due()
+
+
+@task
 def forget_bodies() -> None:
     service.forget_bodies()
+    pulling.forget()

@@ -1,9 +1,12 @@
 """Shops: the connected stores of a merchant."""
 
-from typing import Any
+import base64
+import binascii
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
@@ -18,9 +21,12 @@ from affiliate.api.shapes import (
     Resource,
     ShopId,
     Text,
+    Timezone,
 )
 from affiliate.catalog import platforms, queries, service
 from affiliate.catalog.models import Platform, Shop
+from affiliate.errors import invalid
+from affiliate.intake import files, health
 from affiliate.people import queries as people
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
@@ -28,10 +34,20 @@ from affiliate.programs import service as programs
 
 
 class Credentials(Body):
-    """`shopify` needs its webhook secret; `standard` gets one made when none is given."""
+    """docs/shops.md says which of them a platform needs. `standard` and `bigcommerce` get a webhook
+    secret made when none is given.
+    """
 
     webhook_secret: Text = ""
     api_token: Text = ""
+    store_id: Text = ""
+    app_id: Text = ""
+    app_secret: Text = ""
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = ""
+    consumer_key: Text = ""
+    consumer_secret: Text = ""
+    shop_cipher: Text = ""
+    aes_key: Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]{43}$")] = ""
 
 
 class NewShop(Body):
@@ -56,6 +72,32 @@ class ShopQuery(ListQuery):
     platform: Platform | None = None
 
 
+class OrderFile(Body):
+    content: Annotated[str, StringConstraints(min_length=4, max_length=1_900_000)] = Field(
+        description="A CSV or XLSX file in base64; docs/shops.md has its columns"
+    )
+    timezone: Timezone = Field("UTC", description="Of times that have none")
+
+
+class OrdersTaken(Resource):
+    orders: int
+    changed: int = Field(description="Of those, what was new or different")
+
+
+class ShopHealth(Resource):
+    state: Literal["new", "good", "behind", "silent", "failing"]
+    last_webhook_at: Instant | None
+    waiting: int
+    quarantined: int
+    done: int
+    refused: int = Field(description="Webhooks with a bad signature in the last 24 hours")
+    oldest_waiting_at: Instant | None
+    fault: str | None = Field(description="Why the shop could not be asked")
+    is_pulled: bool = Field(description="Whether the shop is asked what it changed")
+    pulled_until: Instant | None
+    missed: int = Field(description="In 24 hours, changes that no webhook had told")
+
+
 class ShopShown(Resource):
     id: ShopId
     merchant: MerchantId
@@ -66,6 +108,7 @@ class ShopShown(Resource):
     country: str
     hook_url: str = Field(description="Where the shop sends its webhooks")
     carries: list[str] = Field(description="What of a click comes back with an order")
+    beta: bool = Field(description="Verified by the platform's own words only")
     last_event_at: Instant | None
     created_at: Instant
     version: int
@@ -117,6 +160,28 @@ def change(caller: Caller, shop_id: ShopId, body: ShopChange, if_match: IfMatch)
     return ShopConnected(**_fields(shop), made_credentials=made)
 
 
+@endpoint("GET", "/shops/{shop_id}/health", needs=Right.READ_MERCHANT)
+def health_of(caller: Caller, shop_id: ShopId) -> ShopHealth:
+    """How a shop's connection is doing."""
+    caller.require(Right.READ_MERCHANT, shop_id[0])
+    shop = queries.shop(*shop_id)
+    return ShopHealth(**asdict(health.of_shops([shop])[shop.id]))
+
+
+@endpoint("POST", "/shops/{shop_id}/orders", needs=Right.RUN_MERCHANT)
+def take_file(caller: Caller, shop_id: ShopId, body: OrderFile) -> OrdersTaken:
+    """Take the orders of a file, for a shop of the platform `file`. The same file again changes
+    nothing.
+    """
+    caller.require(Right.RUN_MERCHANT, shop_id[0])
+    try:
+        content = base64.b64decode(body.content, validate=True)
+    except binascii.Error:
+        raise invalid("/content", "not_base64", "This is not base64.") from None
+    taken = files.take(queries.shop(*shop_id), content, body.timezone)
+    return OrdersTaken(orders=taken.orders, changed=taken.changed)
+
+
 def show(shop: Shop) -> ShopShown:
     return ShopShown(**_fields(shop))
 
@@ -132,6 +197,7 @@ def _fields(shop: Shop) -> dict[str, Any]:
         "country": shop.country,
         "hook_url": queries.hook_url(shop),
         "carries": list(platforms.connection(shop.platform).carries),
+        "beta": platforms.connection(shop.platform).beta,
         "last_event_at": shop.last_event_at,
         "created_at": shop.created_at,
         "version": shop.version,

@@ -258,17 +258,16 @@ def remit(caller: Caller, body: NewRemittance) -> RemittanceShown:
     """Tell that the tax of a month went to the authority; once for a month and currency."""
     caller.require(Right.HANDLE_MONEY, body.merchant)
     people.merchant(body.merchant)
-    return show_remittance(
-        service.remit(
-            body.merchant,
-            body.money.currency,
-            date.fromisoformat(f"{body.month}-01"),
-            amount=body.money.amount,
-            reference=body.reference,
-            note=body.note,
-            by=caller.user_id,
-        )  # fmt: skip
-    )
+    told = service.remit(
+        body.merchant,
+        body.money.currency,
+        date.fromisoformat(f"{body.month}-01"),
+        amount=body.money.amount,
+        reference=body.reference,
+        note=body.note,
+        by=caller.user_id,
+    )  # fmt: skip
+    return show_remittance(told)
 
 
 @endpoint("GET", "/remittances", needs=Right.READ_MONEY)

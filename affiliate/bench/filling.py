@@ -23,6 +23,7 @@ from affiliate.commissions.models import Commission, Entry
 from affiliate.db import Model, db, table, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.intake.models import Event
+from affiliate.intake.platforms import Knock
 from affiliate.ledger.models import Transfer
 from affiliate.orders import queries as orders
 from affiliate.orders.facts import Customer
@@ -75,7 +76,7 @@ class Filling:
         with unit_of_work():
             for number in numbers:
                 body, headers = of_scene.webhook(self.scene, number, self.calendar.at(number))
-                intake.keep_with_others(self.shop, Headers(headers), body)
+                intake.keep_with_others(self.shop, Knock(Headers(headers), body))
         intake.drain(self.shop.merchant_id, self.shop.id)
         wanted = [of_scene.external_id(number) for number in numbers]
         found = orders.by_external_ids(self.shop.merchant_id, self.shop.id, wanted)

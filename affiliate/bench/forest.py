@@ -19,6 +19,7 @@ from affiliate.bench.intake import drained
 from affiliate.bench.scene import Scene
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
+from affiliate.intake.platforms import Knock
 from affiliate.links import service as links
 from affiliate.people import queries, sessions
 from affiliate.people import service as people
@@ -182,7 +183,7 @@ def measure(found: Scene, tree: Tree, orders: int, say: Callable[[str], None]) -
     with unit_of_work():
         for number in range(NUMBERS, NUMBERS + orders):
             body, headers = scene.webhook(deep, number)
-            intake.keep_with_others(found.shop, Headers(headers), body)
+            intake.keep_with_others(found.shop, Knock(Headers(headers), body))
     with pages() as seen:
         done = drained(found, 1)
     grown.booked, grown.booked_cpu = done.per_second, 1000 * done.cpu_seconds / done.orders

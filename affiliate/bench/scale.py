@@ -20,6 +20,7 @@ from affiliate.bench.knocking import knock, request
 from affiliate.bench.scene import Scene
 from affiliate.db import db, table, unit_of_work
 from affiliate.intake import service as intake
+from affiliate.intake.platforms import Knock
 from affiliate.ledger.verify import verify
 
 DAYS = 365  # over which the stored orders lie
@@ -116,7 +117,7 @@ def _flat(found: Scene, sizes: Sequence[int], say: Callable[[str], None]) -> Ite
             with unit_of_work():
                 for number in old:
                     body, headers = scene.refunded(found, number, calendar.at(number))
-                    intake.keep_with_others(found.shop, Headers(headers), body)
+                    intake.keep_with_others(found.shop, Knock(Headers(headers), body))
             level.add("refunded", *_drained(found))
         say("the replay")
         last = filling.count

@@ -19,6 +19,7 @@ from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Commission, Entry
 from affiliate.db import Model, db, table, unit_of_work
 from affiliate.intake import service as intake
+from affiliate.intake.platforms import Knock
 from affiliate.ledger.verify import count, verify
 from affiliate.orders.models import Line, Order
 from affiliate.people import service as people
@@ -103,7 +104,7 @@ class Filling:
         self.merchant_id = found.shop.merchant_id
         with unit_of_work():
             body, headers = scene.webhook(found, 0)
-            intake.keep_with_others(found.shop, Headers(headers), body)
+            intake.keep_with_others(found.shop, Knock(Headers(headers), body))
         intake.drain(self.merchant_id, found.shop.id)
         entry = db.session.execute(PATTERN, {"merchant": self.merchant_id}).one()
         self.patterns: dict[type[Model], int] = {

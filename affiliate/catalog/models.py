@@ -11,6 +11,19 @@ from affiliate.db import Currency, Model, Owned, of_merchant, same_merchant
 
 class Platform(StrEnum):
     SHOPIFY = "shopify"
+    WOOCOMMERCE = "woocommerce"
+    STRIPE = "stripe"
+    TIENDANUBE = "tiendanube"
+    MERCADOLIBRE = "mercadolibre"
+    WECHAT = "wechat"
+    FILE = "file"
+    TIKTOK = "tiktok"
+    SHOPEE = "shopee"
+    MERCADOPAGO = "mercadopago"
+    YOUZAN = "youzan"
+    BIGCOMMERCE = "bigcommerce"
+    SHOPLAZZA = "shoplazza"
+    SHOPLINE = "shopline"
     STANDARD = "standard"
 
 
@@ -21,6 +34,8 @@ class Shop(Owned, Model):
 
     platform: Mapped[str]
     domain: Mapped[str]
+    # Which shop of a marketplace, where many share one domain: the seller's or the app's id there.
+    account: Mapped[str] = mapped_column(default="", server_default="")
     name: Mapped[str]
     currency: Mapped[Currency]
     country: Mapped[str] = mapped_column(sa.CHAR(2))
@@ -29,7 +44,7 @@ class Shop(Owned, Model):
     disconnected_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
 
-    __table_args__ = (of_merchant(), sa.UniqueConstraint("platform", "domain"))
+    __table_args__ = (of_merchant(), sa.UniqueConstraint("platform", "domain", "account"))
 
 
 class Product(Owned, Model):

@@ -21,10 +21,11 @@ class Door(NamedTuple):
     id: int
     platform: str
     credentials: bytes  # sealed
+    domain: str
 
 
 _DOOR: LiteralString = (
-    "SELECT merchant_id, id, platform, credentials FROM shops"
+    "SELECT merchant_id, id, platform, credentials, domain FROM shops"
     " WHERE merchant_id = %(merchant_id)s AND id = %(id)s AND disconnected_at IS NULL"
 )
 
@@ -144,7 +145,7 @@ def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, lis
     return found
 
 
-def hook_url(shop: Shop) -> str:
+def hook_url(shop: Shop | Door) -> str:
     """Where this shop sends its webhooks."""
     connection = ids.encode("shp", shop.merchant_id, shop.id)
     return f"{current_app.config['SETTINGS'].address}/hooks/{connection}"

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.catalog import service as catalog
 from affiliate.catalog.models import Shop
+from affiliate.catalog.service import Keys
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Entry
 from affiliate.db import db, unit_of_work
@@ -25,7 +26,7 @@ from affiliate.demo import town as towns
 from affiliate.demo.shopping import tk
 from affiliate.demo.town import DAY, HOUR
 from affiliate.intake import service as intake
-from affiliate.intake.platforms import standard
+from affiliate.intake.platforms import Knock, standard
 from affiliate.links import service as links
 from affiliate.money import decimal_text, spread
 from affiliate.people import agencies
@@ -190,9 +191,10 @@ def _knock(month: Month, webhooks: Sequence[tuple[datetime, Sale, bool]]) -> Non
                 content = _body(sale, at if refunded else None)
                 delivery = f"case-{sale.number}-{refunded:d}"
                 headers = bodies.headers("standard", secret, content, delivery, at)
+                knock = Knock(headers, content)
                 with clock.at(at):
-                    assert standard.signed([secret], headers, content)
-                    intake.keep_with_others(month.shop, headers, content)
+                    assert standard.signed(Keys((secret,)), knock)
+                    intake.keep_with_others(month.shop, knock)
 
 
 def _body(sale: Sale, refunded_at: datetime | None) -> bytes:

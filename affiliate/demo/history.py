@@ -27,7 +27,7 @@ from affiliate.demo.town import DAY, HOUR, Town
 from affiliate.insight import store as clicks
 from affiliate.intake import reading
 from affiliate.intake import service as intake
-from affiliate.intake.platforms import PLATFORMS
+from affiliate.intake.platforms import PLATFORMS, Knock
 from affiliate.money import Money
 from affiliate.orders import service as orders
 from affiliate.orders.models import Order
@@ -169,8 +169,9 @@ def _knock(town: Town, bought: Sequence[Purchase], *, since: datetime) -> None:
             secret = catalog.webhook_secrets(shop)[0]
             delivery = f"demo-{number:04}"
             headers = bodies.headers(shop.platform, secret, content, delivery, at)
-            assert PLATFORMS[shop.platform].signed([secret], headers, content)
-            intake.keep_with_others(shop, headers, content)
+            knock = Knock(headers, content)
+            assert PLATFORMS[shop.platform].signed(catalog.keys(shop), knock)
+            intake.keep_with_others(shop, knock)
 
 
 def _unreadable(bought: Sequence[Purchase]) -> bytes:

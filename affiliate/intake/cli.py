@@ -1,12 +1,14 @@
 """`affiliate inbox`: what waits, what is in quarantine and why, and trying it again."""
 
 import json
+from pathlib import Path
 
 import click
 
 from affiliate import ids
-from affiliate.intake import queries, service
-from affiliate.shell import in_app
+from affiliate.catalog import queries as catalog
+from affiliate.intake import files, pulling, queries, service
+from affiliate.shell import application, in_app
 
 
 @click.group()
@@ -55,3 +57,24 @@ def retry(events: tuple[str, ...]) -> None:
         merchant_id, event_id = ids.decode_pair("inb", text)
         moved += service.retry(merchant_id, [event_id])
     click.echo(f"{moved} events wait again.")
+
+
+@inbox.command("load")
+@click.argument("shop")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--zone", default="UTC", help="Of times without one, for example America/Sao_Paulo.")
+@in_app
+def load(shop: str, file: Path, zone: str) -> None:
+    """Take the orders of a CSV or XLSX file for a shop of the platform `file`."""
+    found = catalog.shop(*ids.decode_pair("shp", shop))
+    taken = files.take(found, file.read_bytes(), zone)
+    click.echo(f"{taken.orders} orders, of which {taken.changed} are new or changed.")
+
+
+@inbox.command("pull")
+@click.argument("shop")
+def pull(shop: str) -> None:
+    """Ask a shop now what it changed, and show what was asked and found."""
+    with application():
+        missed = pulling.pull(*ids.decode_pair("shp", shop), at_once=True)
+        click.echo(f"{missed} changes that no webhook had told.")

@@ -18,6 +18,9 @@ class Event(Owned, Model):
     order_key: Mapped[str]
     topic: Mapped[str]
     body: Mapped[bytes | None]  # sealed; dropped 30 days after done, 90 after quarantine
+    # It only says where to look: the order is fetched first. Not before `due_at`.
+    thin: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    due_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(default="waiting")
     error: Mapped[Json | None]  # {"code", "pointer", "message"} when quarantined
@@ -31,7 +34,11 @@ class Event(Owned, Model):
         sa.CheckConstraint("state IN ('waiting', 'done', 'quarantined')", name="state"),
         sa.Index(
             "inbox_waiting_idx", "merchant_id", "shop_id", "id",
-            postgresql_where=sa.text("state = 'waiting'"),
+            postgresql_where=sa.text("state = 'waiting' AND NOT thin"),
+        ),
+        sa.Index(
+            "inbox_thin_idx", "merchant_id", "shop_id", "id",
+            postgresql_where=sa.text("state = 'waiting' AND thin"),
         ),
         sa.Index(
             "inbox_order_idx", "merchant_id", "shop_id", "order_key",
@@ -40,3 +47,53 @@ class Event(Owned, Model):
         sa.Index("inbox_open_idx", "state", postgresql_where=sa.text("state <> 'done'")),
         sa.Index("inbox_old_idx", "done_at", postgresql_where=sa.text("body IS NOT NULL")),
     )  # fmt: skip
+
+
+class Pull(Owned, Model):
+    """A window of time for which a shop was asked what it changed: the log, and where to go on."""
+
+    __tablename__ = "pulls"
+
+    shop_id: Mapped[int]
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    cursor: Mapped[str] = mapped_column(default="")  # the page to ask for next
+    rounds: Mapped[int] = mapped_column(default=1)  # how often it was begun from the first page
+    pages: Mapped[int] = mapped_column(default=0)
+    seen: Mapped[int] = mapped_column(default=0)  # orders on the pages of this round
+    total: Mapped[int | None]  # how many the shop said there were, on the first page of this round
+    moved: Mapped[bool] = mapped_column(default=False)  # and something else on a later page
+    missed: Mapped[int] = mapped_column(default=0)  # of those, what no webhook had told us
+    failures: Mapped[int] = mapped_column(default=0)
+    error: Mapped[Json | None]  # {"code", "message"} of the last failure
+    due_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("shop_id", "shops"),
+        sa.Index("pulls_shop_idx", "merchant_id", "shop_id", "until"),
+        # A shop is asked by one at a time.
+        sa.Index(
+            "pulls_open_idx", "merchant_id", "shop_id", unique=True,
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+
+class ShopToken(Owned, Model):
+    """What stands for a shop's consent for some hours."""
+
+    __tablename__ = "shop_tokens"
+
+    shop_id: Mapped[int]
+    token: Mapped[bytes | None]  # sealed
+    # Of the consent it came from: a shop that was connected anew begins anew.
+    consent: Mapped[bytes]
+    renewing_until: Mapped[datetime | None]  # somebody is asking for a new one
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("shop_id", "shops"),
+        sa.UniqueConstraint("merchant_id", "shop_id"),
+    )

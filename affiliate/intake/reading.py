@@ -5,11 +5,11 @@ Numbers with a point are read as Decimal, so no amount ever passes through a flo
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from affiliate.money import BadAmount, exponent, minor
+from affiliate.money import LARGEST, BadAmount, exponent, minor
 
 MOST_LINES = 2000
 _MISSING = object()
@@ -41,6 +41,21 @@ def _no_constant(name: str) -> Any:
 
 
 _JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+
+
+def dump(value: Any) -> bytes:
+    """JSON of what was read, each number with the digits it came with."""
+    return _text(value).encode("utf-8", "surrogatepass")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}" if abs(value.adjusted()) < 40 else str(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_text, value)) + "]"
+    return json.dumps(value)
 
 
 class Node:
@@ -136,6 +151,21 @@ class Node:
             raise self.refuse("out_of_range", "more than a million")
         return int(found)
 
+    def count(self) -> int:
+        """A whole number, also as text."""
+        if isinstance(self.value, str):
+            if not (self.value.isascii() and self.value.isdigit() and len(self.value) <= 7):
+                raise self.refuse("not_whole", "expected a whole number")
+            return Node(int(self.value), self.parent, self.step).whole()
+        return self.whole()
+
+    def times(self, quantity: int, currency: str) -> int:
+        """A price, so many times."""
+        found = self.money(currency, numbers=True) * quantity
+        if found > LARGEST:
+            raise self.refuse("amount_out_of_range", "quantity × price is too much")
+        return found
+
     def version(self) -> int:
         """A number that only grows; up to 2^62."""
         found: int = self._of(int)
@@ -162,14 +192,53 @@ class Node:
             raise self.refuse("negative_amount", "an amount below 0")
         return amount
 
+    def seconds(self) -> datetime:
+        """An instant told as whole seconds since 1970, as a number or as text."""
+        found = self._of(int, str)
+        text = str(found)
+        if not text.isascii() or not text.isdigit() or len(text) > 11:
+            raise self.refuse("bad_time", "expected seconds since 1970")
+        if not 0 < int(text) < 7_258_118_400:
+            raise self.refuse("bad_time", "a year out of range")
+        return datetime.fromtimestamp(int(text), UTC)
+
+    def seconds_or_none(self) -> datetime | None:
+        """Missing, null and 0 are no instant."""
+        return self.seconds() if self and self.value not in (0, "0", "") else None
+
+    def minor(self, *, signed: bool = False) -> int:
+        """Minor units, as platforms tell them that count in the smallest coin."""
+        found: int = self._of(int)
+        if abs(found) > LARGEST:
+            raise self.refuse("amount_out_of_range", "beyond what is accepted")
+        if found < 0 and not signed:
+            raise self.refuse("negative_amount", "an amount below 0")
+        return found
+
+    def utc(self) -> datetime:
+        """An ISO 8601 time of a field whose name says it is UTC, so that it has no zone."""
+        return self._instant(UTC)
+
+    def utc_or_none(self) -> datetime | None:
+        return self.utc() if self and self.value != "" else None
+
+    def local(self, zone: tzinfo) -> datetime:
+        """A time without a zone, of a platform that says which one it means."""
+        return self._instant(zone)
+
     def time(self) -> datetime:
         """An instant in UTC; times without a zone are refused, since they are nobody's."""
+        return self._instant(None)
+
+    def _instant(self, zone: tzinfo | None) -> datetime:
         try:
             found = datetime.fromisoformat(self.text())
         except ValueError:
             raise self.refuse("bad_time", "expected an ISO 8601 time") from None
         if found.tzinfo is None:
-            raise self.refuse("time_without_zone", "a time needs its zone")
+            if zone is None:
+                raise self.refuse("time_without_zone", "a time needs its zone")
+            found = found.replace(tzinfo=zone)
         try:
             found = found.astimezone(UTC)
         except OverflowError:

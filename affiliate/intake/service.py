@@ -6,27 +6,32 @@ events, so an order is never in two hands and any number of workers share one bi
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, LiteralString, NamedTuple
 
 import sqlalchemy as sa
 import structlog
-from werkzeug.datastructures import Headers
+from flask import current_app
+from redis import Redis
+from redis.exceptions import RedisError
 
 from affiliate import clock, jobs, security
+from affiliate.catalog import service as catalog
 from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
+from affiliate.catalog.service import Keys
 from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import reading
 from affiliate.intake.models import Event
-from affiliate.intake.platforms import PLATFORMS, Platform
+from affiliate.intake.platforms import PLATFORMS, Knock, Platform
 from affiliate.intake.reading import Unreadable
 from affiliate.live import channels
+from affiliate.orders import queries as order_queries
 from affiliate.orders import service as orders
 from affiliate.orders.facts import Order, RefundNotice
 from affiliate.orders.queries import Stored
@@ -36,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_ORDERS = 500
 BELL_MS = 100
+DAY = 24 * 3600
 PLACE = "inbox.body"
 LONGEST_DELIVERY = 200  # characters of an id; longer ones are kept as their hash
 KEEP_DONE = timedelta(days=30)
@@ -44,10 +50,10 @@ KEEP_QUARANTINED = timedelta(days=90)
 
 # Only into a shop that is as it was when the signature was checked: connected, the same secrets.
 KEEP: LiteralString = (
-    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, received_at,"
     "   created_at, state, attempts)"
-    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s, %(now)s, %(now)s,"
-    "   'waiting', 0"
+    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s, %(thin)s,"
+    "   %(now)s, %(now)s, 'waiting', 0"
     " FROM shops WHERE merchant_id = %(merchant_id)s AND id = %(shop_id)s"
     "   AND disconnected_at IS NULL AND credentials = %(credentials)s"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
@@ -55,14 +61,14 @@ KEEP: LiteralString = (
 # The same for several. Sorted, so that two processes with the same deliveries do not wait for each
 # other.
 KEEP_ALL: LiteralString = (
-    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, received_at,"
     "   created_at, state, attempts)"
-    " SELECT s.merchant_id, s.id, n.dedup_key, n.order_key, n.topic, n.body, n.now, n.now,"
+    " SELECT s.merchant_id, s.id, n.dedup_key, n.order_key, n.topic, n.body, n.thin, n.now, n.now,"
     "   'waiting', 0"
     " FROM unnest(%(merchant_id)s::bigint[], %(shop_id)s::bigint[], %(dedup_key)s::text[],"
-    "   %(order_key)s::text[], %(topic)s::text[], %(body)s::bytea[], %(credentials)s::bytea[],"
-    "   %(now)s::timestamptz[])"
-    "   AS n (merchant_id, shop_id, dedup_key, order_key, topic, body, credentials, now)"
+    "   %(order_key)s::text[], %(topic)s::text[], %(body)s::bytea[], %(thin)s::boolean[],"
+    "   %(credentials)s::bytea[], %(now)s::timestamptz[])"
+    "   AS n (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, credentials, now)"
     " JOIN shops s ON s.merchant_id = n.merchant_id AND s.id = n.shop_id"
     "   AND s.disconnected_at IS NULL AND s.credentials = n.credentials"
     " ORDER BY s.merchant_id, s.id, n.dedup_key"
@@ -72,14 +78,14 @@ KEEP_ALL: LiteralString = (
 BELL = jobs.Job.DRAIN_INBOX
 
 
-def keep(shop: Door, headers: Headers, body: bytes) -> bool:
+def keep(shop: Door, knock: Knock, keys: Keys | None = None) -> bool:
     """Store a webhook for good and ring for a worker. False when we had it already, or when the
     shop is not what the caller took it for.
 
     The signature has been checked. A body that cannot be read is kept all the same: a worker puts
     it into quarantine, where somebody sees it.
     """
-    return TOGETHER.keep(_kept(shop, headers, body))
+    return TOGETHER.keep(_kept(shop, knock, keys or catalog.keys(shop)))
 
 
 @dataclass(eq=False, slots=True)
@@ -159,48 +165,102 @@ def _keep_all(batch: Sequence[_Wanted]) -> None:
         for each in batch:
             each.error = error
         return
-    shops = {(merchant_id, shop_id) for merchant_id, shop_id, _ in stored}
+    bells = {(_bell(each.row), *_key(each.row)[:2]) for each in batch if _key(each.row) in stored}
     for each in batch:
         each.kept, each.error = _key(each.row) in stored, None
         stored.discard(_key(each.row))  # the same once more was not kept again
-    for shop in sorted(shops):
-        jobs.enqueue(BELL, *shop, once_per_ms=BELL_MS)
+    for bell in sorted(bells):
+        jobs.enqueue(*bell, once_per_ms=BELL_MS)
+
+
+def _bell(row: dict[str, Any]) -> jobs.Job:
+    """A thin one is fetched first."""
+    return jobs.Job.FETCH_ORDERS if row["thin"] else jobs.Job.DRAIN_INBOX
 
 
 def _key(row: dict[str, Any]) -> tuple[int, int, str]:
     return row["merchant_id"], row["shop_id"], row["dedup_key"]
 
 
-def keep_with_others(shop: Shop, headers: Headers, body: bytes) -> bool:
+def keep_with_others(shop: Shop, knock: Knock) -> bool:
     """The same in the current unit of work, for many at once."""
-    kept = within(KEEP, _kept(shop, headers, body)) is not None
+    row = _kept(shop, knock, catalog.keys(shop))
+    kept = within(KEEP, row) is not None
+    if kept:
+        jobs.ring(_bell(row), shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+    return kept
+
+
+KEEP_READ: LiteralString = (
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
+    "   created_at, state, attempts)"
+    " VALUES (%(merchant_id)s, %(shop_id)s, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s,"
+    "   %(now)s, %(now)s, 'waiting', 0)"
+    " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
+)
+
+
+def keep_read(shop: Shop | Door, bodies: Iterable[bytes], topic: str) -> int:
+    """Store orders that we read at the shop ourselves, or in a file; returns how many were new."""
+    platform = PLATFORMS[shop.platform]
+    kept = 0
+    for body in bodies:
+        row = _row(shop, body, f"{topic}:{hashlib.sha256(body).hexdigest()}", topic)
+        row["order_key"] = _about(platform, body)[0] or f"-{row['dedup_key']}"
+        kept += within(KEEP_READ, row) is not None
     if kept:
         jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
     return kept
 
 
-def _kept(shop: Shop | Door, headers: Headers, body: bytes) -> dict[str, Any]:
+def _kept(shop: Shop | Door, knock: Knock, keys: Keys) -> dict[str, Any]:
     platform = PLATFORMS[shop.platform]
-    delivery = platform.delivery(headers, body)
+    body = platform.plain(keys, knock)
+    delivery = platform.delivery(knock._replace(body=body))
     if len(delivery) > LONGEST_DELIVERY:
         delivery = hashlib.sha256(delivery.encode()).hexdigest()
+    row = _row(shop, body, delivery, platform.topic(knock._replace(body=body)))
+    key, row["thin"] = _about(platform, body, keys)
+    row["order_key"] = key or f"-{delivery}"
+    return row
+
+
+def _row(shop: Shop | Door, body: bytes, delivery: str, topic: str) -> dict[str, Any]:
     return {
         "merchant_id": shop.merchant_id,
         "shop_id": shop.id,
         "credentials": shop.credentials,
         "dedup_key": delivery,
-        "order_key": _order_key(platform, body) or f"-{delivery}",
-        "topic": platform.topic(headers),
+        "topic": topic,
         "body": security.seal(body, place=PLACE),
+        "thin": False,
         "now": clock.now(),
     }
 
 
-def _order_key(platform: Platform, body: bytes) -> str:
+def _about(platform: Platform, body: bytes, keys: Keys | None = None) -> tuple[str, bool]:
+    """The order that a body is about, if it can be told, and whether it must be fetched."""
     try:
-        return platform.order_key(reading.load(body))
+        node = reading.load(body)
+        key = platform.order_key(node)
+        return key, bool(keys and key and platform.thin(keys, node))
     except Unreadable:
-        return ""
+        return "", False
+
+
+def note_refusal(shop: Door) -> None:
+    """Count what came with a bad signature; health shows it."""
+    redis: Redis = current_app.extensions["redis"]
+    name = refusals_of(shop.merchant_id, shop.id)
+    try:
+        redis.incr(name)
+        redis.expire(name, DAY)
+    except RedisError:
+        log.warning("a refusal is not counted", exc_info=True)
+
+
+def refusals_of(merchant_id: int, shop_id: int) -> str:
+    return f"hooks:refused:{merchant_id}:{shop_id}"
 
 
 # --- working it off --------------------------------------------------------------------------
@@ -280,7 +340,7 @@ _OLDEST = """
     SELECT order_key FROM (
       SELECT order_key, min(id) AS first FROM (
         SELECT order_key, id FROM inbox
-         WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting' {}
+         WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting' AND NOT thin {}
          ORDER BY id LIMIT :scan) waiting
       GROUP BY order_key ORDER BY first OFFSET 0) oldest
     WHERE pg_try_advisory_xact_lock(
@@ -311,6 +371,7 @@ def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = 
             Event.merchant_id == merchant_id,
             Event.shop_id == shop_id,
             Event.state == "waiting",
+            ~Event.thin,
             among(Event.order_key, keys),
         )
         .order_by(Event.id)
@@ -326,10 +387,10 @@ def _book(claim: Claim) -> None:
         try:
             told = platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
         except Unreadable as error:
-            claim.put_aside[event.id] = _error(error.code, error.pointer, error.message)
+            claim.put_aside[event.id] = fault(error.code, error.pointer, error.message)
             continue
         except security.Sealed as error:
-            claim.put_aside[event.id] = _error("sealed", "", str(error))
+            claim.put_aside[event.id] = fault("sealed", "", str(error))
             continue
         key = next((orders.external_id(each) for each in told), event.order_key)
         if key == event.order_key:
@@ -342,8 +403,21 @@ def _book(claim: Claim) -> None:
     _note(claim)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
+        commissions.lift_read(claim.merchant_id, [order.id for order in stored])
         commissions.book(claim.merchant_id, stored, look=risk.look)
         _tell_open_pages(claim.merchant_id, stored)
+    _hold_unread(claim)
+
+
+def _hold_unread(claim: Claim) -> None:
+    """Orders of which the last that was told could not be read wait until it is, or until something
+    newer is: what was told may be that nothing of them is left.
+    """
+    last = {event.order_key: event.id for event in claim.events}
+    unread = [key for key, event_id in last.items() if event_id in claim.put_aside]
+    known = order_queries.ids_of(claim.merchant_id, claim.shop_id, unread) if unread else []
+    if known:
+        commissions.hold_unread(claim.merchant_id, known)
 
 
 def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
@@ -369,20 +443,21 @@ def _note(claim: Claim) -> None:
         db.session.execute(mine.where(Event.id == event_id).values(counted))
 
 
-def _error(code: str, pointer: str, message: str) -> dict[str, str]:
+def fault(code: str, pointer: str, message: str) -> dict[str, str]:
     return {"code": code, "pointer": pointer, "message": message[:500]}
 
 
 def _put_aside(claim: Claim, error: Exception) -> None:
     """Quarantine a failed order's events; of the error only its kind, as it may quote a buyer."""
     code = error.code if isinstance(error, AffiliateError) else "internal_error"
-    found = _error(code, "", f"{type(error).__name__}: see the log at this time")
+    found = fault(code, "", f"{type(error).__name__}: see the log at this time")
     failed = {event.id for event in claim.events}
     with unit_of_work():
         # Its lock went with the transaction that failed, and somebody else may have it now.
         again = _claim(claim.merchant_id, claim.shop_id, 1, claim.keys)
         again.put_aside = {event.id: found for event in again.events if event.id in failed}
         _note(again)
+        _hold_unread(again)
 
 
 def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:
@@ -395,21 +470,29 @@ def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:
     moved = db.session.execute(
         sa.update(Event)
         .where(*chosen)
-        .values(state="waiting", done_at=None, error=None)
-        .returning(Event.merchant_id, Event.shop_id)
+        .values(state="waiting", done_at=None, error=None, due_at=None)
+        .returning(Event.merchant_id, Event.shop_id, Event.thin)
     ).all()
-    for merchant, shop in sorted({(row.merchant_id, row.shop_id) for row in moved}):
-        jobs.ring(jobs.Job.DRAIN_INBOX, merchant, shop)
+    for merchant, shop, thin in sorted({(row[0], row[1], row[2]) for row in moved}):
+        _ring(merchant, shop, thin)
     return len(moved)
 
 
+def _ring(merchant_id: int, shop_id: int, thin: bool, **rarely: int) -> None:
+    bell = jobs.Job.FETCH_ORDERS if thin else BELL
+    jobs.ring(bell, merchant_id, shop_id, **rarely)
+
+
 def ring_for_waiting() -> int:
-    """Ring again for shops with waiting events: a bell may have been lost."""
+    """Ring again for shops with waiting events: a bell may have been lost, or a pause be over."""
+    due = sa.or_(Event.due_at.is_(None), Event.due_at <= clock.now())
     shops = db.session.execute(
-        sa.select(Event.merchant_id, Event.shop_id).where(Event.state == "waiting").distinct()
+        sa.select(Event.merchant_id, Event.shop_id, Event.thin)
+        .where(Event.state == "waiting", due)
+        .distinct()
     ).all()
-    for merchant_id, shop_id in shops:
-        jobs.ring(jobs.Job.DRAIN_INBOX, merchant_id, shop_id, once_per_ms=BELL_MS)
+    for merchant_id, shop_id, thin in shops:
+        _ring(merchant_id, shop_id, thin, once_per_ms=BELL_MS)
     return len(shops)
 
 

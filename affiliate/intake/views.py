@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import structlog
 from flask import Flask
-from werkzeug.datastructures import EnvironHeaders, Headers
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
@@ -24,7 +25,7 @@ from affiliate.catalog.queries import Door as Shop
 from affiliate.db import AWAY
 from affiliate.errors import NotFound
 from affiliate.intake import service
-from affiliate.intake.platforms import PLATFORMS
+from affiliate.intake.platforms import PLATFORMS, Knock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -35,9 +36,9 @@ RULE = "/hooks/<connection>"
 PATH = re.compile("/hooks/([^/]+)")
 SHOPS_MAX = 10_000
 
-KEPT = (HTTPStatus.OK, b'{"ok":true}\n')
 UNKNOWN = (HTTPStatus.NOT_FOUND, b'{"error":"unknown_connection"}\n')
 BAD_SIGNATURE = (HTTPStatus.UNAUTHORIZED, b'{"error":"bad_signature"}\n')
+NOT_ALLOWED = (HTTPStatus.METHOD_NOT_ALLOWED, b'{"error":"method_not_allowed"}\n')
 CUT = (HTTPStatus.BAD_REQUEST, b'{"error":"cut"}\n')
 TOO_LARGE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b'{"error":"too_large"}\n')
 AWAY_NOW = (HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"unavailable"}\n')
@@ -56,7 +57,8 @@ class Door:
 
     def __call__(self, environ: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
         path = PATH.fullmatch(environ["PATH_INFO"])
-        if path is None or environ["REQUEST_METHOD"] != "POST":
+        method = environ["REQUEST_METHOD"]
+        if path is None or method not in ("GET", "POST"):
             return self._flask(environ, respond)
         began = time.perf_counter()
         request_id = logs.begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
@@ -71,7 +73,7 @@ class Door:
                 *headers.every(secure=environ["wsgi.url_scheme"] == "https"),
             ],
         )
-        logs.end_request("POST", RULE, status, began)
+        logs.end_request(method, RULE, status, began)
         return [said]
 
     def forget(self) -> None:
@@ -99,14 +101,22 @@ class Door:
         if shop is None:
             return UNKNOWN
         body = get_input_stream(environ, max_content_length=self._largest).read()
-        given = EnvironHeaders(environ)
+        knock = Knock(EnvironHeaders(environ), body, _query(environ))
+        posted = environ["REQUEST_METHOD"] == "POST"
         while shop is not None:
-            signed = _is_signed(shop, given, body)
-            if signed and service.keep(shop, given, body):
-                return KEPT
+            platform, keys = PLATFORMS[shop.platform], catalog.keys(shop)
+            greeting = platform.greet(keys, knock)
+            if greeting is not None:
+                return HTTPStatus.OK, greeting
+            signed = posted and platform.signed(keys, knock)
+            if signed and service.keep(shop, knock, keys):
+                return HTTPStatus.OK, platform.thanks
             before, shop = shop, self._look(connection)
+            if shop == before and signed:
+                return HTTPStatus.OK, platform.thanks
             if shop == before:
-                return KEPT if signed else BAD_SIGNATURE
+                service.note_refusal(shop)
+                return BAD_SIGNATURE if posted else NOT_ALLOWED
         return UNKNOWN
 
     def _look(self, connection: str) -> Shop | None:
@@ -125,5 +135,13 @@ class Door:
         return shop
 
 
-def _is_signed(shop: Shop, given: Headers, body: bytes) -> bool:
-    return PLATFORMS[shop.platform].signed(catalog.webhook_secrets(shop), given, body)
+def _query(environ: "WSGIEnvironment") -> dict[str, str]:
+    """The first value of each name."""
+    text = environ.get("QUERY_STRING", "")
+    if not text:
+        return {}
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))

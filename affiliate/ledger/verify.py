@@ -417,10 +417,10 @@ SPLITS = """
       FROM entries s
       JOIN entries e ON e.merchant_id = s.merchant_id AND e.id = s.split_of
      WHERE s.split_of IS NOT NULL
-     GROUP BY e.merchant_id, e.id
+     GROUP BY e.merchant_id, e.id, e.amount
     HAVING sum(s.amount) <> 0 OR e.amount <= 0
-        OR NOT bool_and((s.payee_kind, s.payee_id, s.currency, s.commission_id)
-                        = (e.payee_kind, e.payee_id, e.currency, e.commission_id))
+        OR bool_or((s.payee_kind, s.payee_id, s.currency, s.commission_id)
+                   <> (e.payee_kind, e.payee_id, e.currency, e.commission_id))
 """
 
 WRITE_OFFS = """

@@ -170,8 +170,10 @@ def merged(known: Order | None, told: Order) -> Order:
             disputes=joined_disputes(told.disputes),
         )
     refunds = joined_refunds(known.refunds, told.refunds)
-    newer, older = (told, known) if _precedence(told) >= _precedence(known) else (known, told)
-    if newer.refunds_complete:
+    later, before = _precedence(told), _precedence(known)
+    newer, older = (told, known) if later >= before else (known, told)
+    # Of two lists of one version neither is the newer: one may name the lines, the other only sums.
+    if newer.refunds_complete and later != before:
         refunds = joined_refunds(newer.refunds)
     have = {line.external_id for line in newer.lines}
     gone = tuple(

@@ -1,6 +1,6 @@
 """Reading orders back as facts, and the mapping between facts and rows."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,17 @@ def by_external_ids(
         .execution_options(populate_existing=True)
     ).all()
     return {stored.facts.external_id: stored for stored in _with_parts(rows)}
+
+
+def ids_of(merchant_id: int, shop_id: int, external_ids: Collection[str]) -> Sequence[int]:
+    """Of those that are known."""
+    return db.session.scalars(
+        sa.select(Order.id).where(
+            Order.merchant_id == merchant_id,
+            Order.shop_id == shop_id,
+            among(Order.external_id, external_ids),
+        )
+    ).all()
 
 
 def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:

@@ -82,6 +82,24 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
     ]
 
 
+def known_already(
+    merchant_id: int, shop_id: int, reports: Sequence[Report], *, of_any_version: bool = False
+) -> set[str]:
+    """The orders that these reports would not change, but perhaps for their version. Reads only,
+    and needs no lock: what changes meanwhile changed by a newer report.
+    """
+    known = queries.by_external_ids(merchant_id, shop_id, {external_id(each) for each in reports})
+    after = {key: stored.facts for key, stored in known.items()}
+    for report in reports:
+        key, told = external_id(report), _as_order(report)
+        if key in after and after[key].currency == told.currency:
+            after[key] = facts.merged(after[key], told)
+    before = {key: stored.facts for key, stored in known.items()}
+    if of_any_version:
+        before = {key: replace(each, version=after[key].version) for key, each in before.items()}
+    return {key for key, each in before.items() if after[key] == each}
+
+
 def external_id(report: Report) -> str:
     if isinstance(report, facts.RefundNotice):
         return report.order_external_id

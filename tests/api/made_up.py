@@ -64,6 +64,7 @@ class House:
         with unit_of_work():
             self._found(domain)
             an_entry(self.merchant, self.promoter, 5000)
+            self._tax()
         paid = a_settlement(self.merchant, self.maker)
         executed(approved(paid, self.checker), self.maker)
         self._remittance(paid)
@@ -110,14 +111,13 @@ class House:
             self.checker.id, a_user(Role.FINANCE_AUDITOR).id, since=clock.now(),
             until=clock.now() + timedelta(9),
         )  # fmt: skip
+        self._withdrawal()
         debtor = a_promoter()
         an_entry(self.merchant, debtor, -70)
         payouts.request_write_off(
             self.merchant.id, ("promoter", debtor.id), "BRL", amount=70, reason="Gone",
             by=self.maker.id,
         )  # fmt: skip
-        self._withdrawal()
-        self._tax()
         db.session.add(
             Event(merchant_id=shop.merchant_id, shop_id=shop.id, dedup_key="1", order_key="1",
                   topic="order.updated", received_at=clock.now(), state="quarantined",

@@ -42,6 +42,10 @@ PAGES = {
     "finance": ("/finance/", DESK, "maker"),
     "finance-settlements": ("/finance/settlements/", DESK, "maker"),
     "finance-payouts": ("/finance/payouts/", DESK, "maker"),
+    "finance-withdrawals": ("/finance/withdrawals/", DESK, "maker"),
+    "finance-write-offs": ("/finance/write-offs/", DESK, "maker"),
+    "finance-standing-in": ("/finance/standing-in/", DESK, "checker"),
+    "finance-by-hand": ("/finance/payouts/by-hand", DESK, "maker"),
     "finance-ledger": ("/finance/ledger/", DESK, "maker"),
     "finance-statement": ("/finance/statements/", DESK, "maker"),
     "finance-closes": ("/finance/closes/", DESK, "maker"),
@@ -58,6 +62,7 @@ PAGES = {
     "agency-shares": ("/agency/shares", DESK, "agency"),
     "operator-agencies": ("/operator/agencies/", DESK, "operator"),
     "operator": ("/operator/", DESK, "operator"),
+    "operator-approvals": ("/operator/approvals/", DESK, "operator"),
     "operator-users": ("/operator/users/", DESK, "operator"),
 }  # fmt: skip
 

@@ -25,10 +25,10 @@ from affiliate.risk.models import Case
 from affiliate.settlement import runs
 from affiliate.settlement import service as settlement
 from tests.attribution.test_sources import a_claim, buyer, seller_of, story
-from tests.commissions.town import Town, clean, earned
+from tests.commissions.town import Town, balance, clean, earned
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
-from tests.factories.orders import a_line, an_order, deliver, send
+from tests.factories.orders import a_line, a_refund, an_order, deliver, send
 from tests.factories.people import a_user
 from tests.factories.settlement import (
     a_settlement,
@@ -469,4 +469,32 @@ def test_a_refund_with_a_dispute_and_a_build_do_not_deadlock(app, client, busy, 
         built = beside(app, pool, lambda: list(runs.build(merchant_id, made.id)))
         assert not isinstance(drained.result(), Exception), drained.result()
         assert not isinstance(built.result(), Exception), built.result()
+    clean()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_release_and_refund_at_once_leave_what_is_left(app, client, busy, seed):
+    """Whoever comes first: the refund takes back from pending or from available, to the cent."""
+    merchant_id, shop_id = busy.merchant.id, busy.shop.id
+    order = an_order(busy.tk(), id=f"x{seed}")
+    deliver(client, busy.shop, order)
+    send(client, busy.shop, order | {"version": 2, "refunds": [a_refund("25.00")]})
+    begin = threading.Barrier(2)
+
+    def release():
+        begin.wait()
+        with unit_of_work():
+            commissions.release(merchant_id, time.now() + timedelta(days=60))
+
+    def refund():
+        begin.wait()
+        return intake.drain(merchant_id, shop_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = [beside(app, pool, work).result() for work in (release, refund)]
+
+    assert [each for each in results if isinstance(each, Exception)] == []
+    with unit_of_work():
+        commissions.release(merchant_id, time.now() + timedelta(days=60))
+    assert (balance(busy.ana, "pending"), balance(busy.ana, "available")) == (0, 900)
     clean()

@@ -1,5 +1,6 @@
 """The merchant console: each page works, is closed to strangers, and shows nothing of another's."""
 
+import io
 import re
 
 import pytest
@@ -7,7 +8,8 @@ import sqlalchemy as sa
 
 from affiliate import clock as time
 from affiliate import ids
-from affiliate.catalog.models import Product, Shop
+from affiliate.catalog.models import Platform, Product, Shop
+from affiliate.catalog.platforms import connection
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.links import token
@@ -283,6 +285,37 @@ def test_a_shop_is_connected_and_its_secret_shown_once(client, town):
     assert secret.group() not in client.get("/merchant/shops/").text
     assert client.post("/merchant/shops/new", data=typed).status_code == 409
     assert db.session.scalar(sa.select(Shop.currency).where(Shop.name == "Loja nova")) == "BRL"
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_every_platform_has_a_form_that_asks_for_what_it_needs(client, town, platform):
+    sign_in(client, town.owner)
+
+    page = client.get(f"/merchant/shops/new?platform={platform}").text
+
+    for name in connection(platform).required:
+        assert f'name="{name}"' in page
+    assert ("checked against a real shop" in page) is connection(platform).beta
+
+
+def test_orders_come_by_a_file_and_what_is_wrong_with_it_is_said(client, town):
+    sign_in(client, town.owner)
+    typed = {
+        "platform": "file", "name": "Feira", "domain": "feira.example.com", "country": "BR",
+        "currency": "BRL",
+    }  # fmt: skip
+    assert "/hooks/" not in client.post("/merchant/shops/new", data=typed).text
+    shop = db.session.scalars(sa.select(Shop).where(Shop.name == "Feira")).one()
+
+    def upload(content):
+        sent = {"file": (io.BytesIO(content), "orders.csv")}
+        return client.post(f"/merchant/shops/{shop.id}/file", data=sent)
+
+    good = b"order_id,status,created_at,total\n7,paid,2026-11-20,10.00\n"
+    assert upload(good).status_code == 303
+    assert "1 orders read, of which 1 are new" in client.get("/merchant/shops/").text
+    intake.drain(town.merchant.id, shop.id)
+    assert upload(b"colour\nred\n").status_code == 422
 
 
 def test_what_could_not_be_read_is_shown_and_tried_again(client, town):

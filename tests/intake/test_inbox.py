@@ -12,6 +12,7 @@ from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.intake import queries, service
 from affiliate.intake.models import Event
+from affiliate.intake.platforms import Knock
 from affiliate.ledger.verify import verify
 from affiliate.links import token
 from affiliate.orders.models import Order
@@ -184,6 +185,27 @@ def test_after_a_mend_a_retry_books_what_was_put_aside(client, shop, monkeypatch
     assert errors() == []
 
 
+def test_what_could_not_be_read_holds_the_order_until_something_newer_is(client, app):
+    with unit_of_work():
+        shop = a_shop()
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    order = an_order(token.make(link.id, time.now(), b"abc"))
+    deliver(client, shop, order)
+    assert held() == [None]
+
+    deliver(client, shop, order | {"version": 2, "status": "half_returned"})
+    assert held() == ["unread"]
+
+    deliver(client, shop, order | {"version": 3})
+    assert held() == [None]
+    assert verify().ok
+
+
+def held():
+    db.session.expire_all()
+    return db.session.scalars(sa.text("SELECT on_hold FROM entries")).all()
+
+
 def _break(*_):
     raise RuntimeError("buyer@example.com is in this message")
 
@@ -237,7 +259,7 @@ def send_many(shop, tk, at, *poison):
     told[at:at] = poison
     with unit_of_work():
         for body in (as_body(shop, order) for order in told):
-            service.keep(shop, Headers(signed(shop, body)), body)
+            service.keep(shop, Knock(Headers(signed(shop, body)), body))
 
 
 def all_but_one_are_booked():

@@ -25,6 +25,7 @@ from affiliate.bench import scene
 from affiliate.cli import main
 from affiliate.db import db, unit_of_work
 from affiliate.intake import queries, service
+from affiliate.intake.platforms import Knock
 from tests.house.system import ROOT, free_port, wait
 from tests.intake.dying import ACCEPTING, WORKING
 from workers import clock
@@ -342,6 +343,6 @@ def book_calmly(town: scene.Scene, messages) -> None:
     """The same bodies once each, in this process, with nobody dying."""
     with unit_of_work():
         for body, headers in messages:
-            assert service.keep(town.shop, Headers(headers), body)
+            assert service.keep(town.shop, Knock(Headers(headers), body))
     service.drain(town.shop.merchant_id, town.shop.id)
     assert counts()["waiting"] == counts()["quarantined"] == 0

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from affiliate.catalog.service import Keys
 from affiliate.commissions.rules import worths
 from affiliate.intake import reading
-from affiliate.intake.platforms import shopify
+from affiliate.intake.platforms import Knock, shopify
 from affiliate.intake.reading import Unreadable
 from affiliate.orders.facts import RefundNotice
 from affiliate.orders.models import Status
@@ -41,9 +42,10 @@ def test_published_vectors_are_ours(vector):
     expected = vector.get("expected") or vector["headers"]["X-Shopify-Hmac-Sha256"]
 
     assert shopify.sign(vector["key"], raw) == expected
-    assert shopify.signed(["old", vector["key"]], {"X-Shopify-Hmac-Sha256": expected}, raw)
-    assert not shopify.signed([vector["key"]], {"X-Shopify-Hmac-Sha256": expected}, raw + b" ")
-    assert not shopify.signed([vector["key"]], {}, raw)
+    keys, headers = Keys(("old", vector["key"])), {"X-Shopify-Hmac-Sha256": expected}
+    assert shopify.signed(keys, Knock(headers, raw))
+    assert not shopify.signed(keys, Knock(headers, raw + b" "))
+    assert not shopify.signed(keys, Knock({}, raw))
 
 
 @pytest.mark.parametrize("path", ORDERS, ids=lambda p: p.stem)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from affiliate import clock
+from affiliate.catalog.service import Keys
 from affiliate.intake import reading
-from affiliate.intake.platforms import standard
+from affiliate.intake.platforms import Knock, standard
 from affiliate.intake.reading import Unreadable
 from affiliate.orders.models import Status
 
@@ -91,7 +92,7 @@ def headers(secret=SECRET, body=b"{}", at=NOON, delivery="msg_1"):
 
 def signed(given, *, secrets=(SECRET,), body=b"{}"):
     with clock.at(NOON):
-        return standard.signed(secrets, given, body)
+        return standard.signed(Keys(tuple(secrets)), Knock(given, body))
 
 
 def test_the_published_vector_is_ours():

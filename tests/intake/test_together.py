@@ -29,6 +29,7 @@ def a_row(shop, key, **changed):
         "order_key": key,
         "topic": "orders/paid",
         "body": b"\x00sealed",
+        "thin": False,
         "now": service.clock.now(),
     } | changed
 

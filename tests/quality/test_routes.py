@@ -109,6 +109,7 @@ SENT = {
         "merchant": "merchant_id", "platform": "standard", "domain": "another.example.com",
         "currency": "BRL", "country": "BR",
     },
+    "POST /api/v1/shops/<shop_id>/orders": {"content": "b3JkZXJfaWQ="},
     "POST /api/v1/merchants/<merchant_id>/book-closes": {"month": "2020-01"},
     "POST /finance/closes/": {"merchant": "merchant_id", "month": "2020-01"},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},

@@ -153,6 +153,7 @@ def test_a_refund_since_is_flagged_to_the_approver(call, keys, merchant, promote
             "code": "reversed_since_built",
             "payout": encode("pay", merchant.id, payout.id),
             "money": {"amount": -100, "currency": "BRL"},
+            "detail": {},
         }
     ]
 

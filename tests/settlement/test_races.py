@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Commission, State
 from affiliate.db import db, unit_of_work
 from affiliate.payouts import calling
@@ -14,7 +15,7 @@ from affiliate.payouts.models import Payout, PayoutLine
 from affiliate.payouts.service import WrongState
 from affiliate.people.models import Role
 from affiliate.settlement import queries, runs, service
-from affiliate.settlement.service.deciding import AlreadyApproved
+from affiliate.settlement.service.deciding import AlreadyApproved, OtherHash
 from tests.factories.people import a_promoter, a_user
 from tests.factories.settlement import (
     THROUGH,
@@ -265,3 +266,41 @@ def test_two_confirmations_at_once_end_it_once(merchant, maker, checker, sandbox
 
     assert len([each for each in results if isinstance(each, WrongState)]) == 1
     assert payouts_of(settlement)[0].state == "failed"
+
+
+def test_a_hold_against_an_approval_pays_nothing_that_is_held(
+    merchant, promoter, maker, checker, at_once
+):
+    with unit_of_work():
+        held = an_entry(merchant, promoter, 1000)
+        other = a_promoter()
+        an_account(other)
+        an_entry(merchant, other, 300)
+    settlement = a_settlement(merchant, maker)
+    code = a_code(checker)
+    db.session.commit()
+
+    def approve():
+        with unit_of_work():
+            service.approve(
+                merchant.id, settlement.id, by=checker.id, seen=settlement.hash, otp=code
+            )
+
+    def hold():
+        with unit_of_work():
+            commissions.hold_payees(merchant.id, [("promoter", promoter.id)], "risk")
+        with unit_of_work():
+            service.cancel_held(merchant.id)
+
+    approval, holding = at_once(approve, hold)
+
+    assert holding is None
+    db.session.expire_all()
+    if isinstance(approval, OtherHash):  # the payout was taken out first
+        executed(approved(db.session.merge(settlement), checker), maker)
+    else:
+        assert approval is None
+        executed(db.session.merge(settlement), maker)
+    states = {each.payee_id: each.state for each in payouts_of(settlement)}
+    assert states == {promoter.id: "cancelled", other.id: "accepted"}
+    assert states_of(held) == [State.AVAILABLE]

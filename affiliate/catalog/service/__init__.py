@@ -10,10 +10,18 @@ from affiliate.catalog.service.products import (
     create_product,
     put_products,
 )
-from affiliate.catalog.service.shops import ShopExists, change_shop, create_shop, webhook_secrets
+from affiliate.catalog.service.shops import (
+    Keys,
+    ShopExists,
+    change_shop,
+    create_shop,
+    keys,
+    webhook_secrets,
+)
 
 __all__ = [
     "BULK_MAX",
+    "Keys",
     "ProductExists",
     "ProductFacts",
     "ShopExists",
@@ -23,6 +31,7 @@ __all__ = [
     "change_shop",
     "create_product",
     "create_shop",
+    "keys",
     "put_products",
     "webhook_secrets",
 ]

@@ -4,8 +4,10 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
@@ -14,7 +16,7 @@ from affiliate import clock, money, security
 from affiliate.catalog import rules
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, connection
-from affiliate.catalog.queries import Door
+from affiliate.catalog.queries import Door, hook_url
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
 from affiliate.i18n import _
@@ -22,6 +24,32 @@ from affiliate.i18n import _
 PLACE = "shops.credentials"
 OLD_SECRET_LIVES = timedelta(hours=24)
 SECRET_BYTES = 32
+
+
+# Credentials of which the one before stays good for a while after it was replaced.
+ROTATING = {"webhook_secret": "webhook_secrets", "aes_key": "aes_keys"}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a shop's connection was given."""
+
+    secrets: tuple[str, ...]  # its webhooks may be signed with these now, newest first
+    given: Mapping[str, Any] = field(default_factory=dict)
+    hook_url: str = ""  # as it was told to a platform that signs it
+    domain: str = ""
+
+    def get(self, name: str) -> str:
+        return str(self.given.get(name, ""))
+
+    def has(self, names: Iterable[str]) -> bool:
+        return all(self.get(name) or (name in ROTATING and self.each(name)) for name in names)
+
+    def each(self, name: str) -> tuple[str, ...]:
+        """The values of a rotating credential that are good now, newest first."""
+        if name == "webhook_secret":
+            return self.secrets
+        return tuple(_good_now(self.given.get(ROTATING[name], ())))
 
 
 class ShopExists(Conflict):
@@ -48,10 +76,12 @@ def create_shop(
     host = _host(domain)
     _check_currency(currency)
     given, made = _complete(platform, credentials)
+    account = given.get(connection(platform).account, "")
     row = {
         "merchant_id": merchant_id,
         "platform": platform,
         "domain": host,
+        "account": account,
         "name": name or host,
         "currency": currency,
         "country": country,
@@ -61,7 +91,7 @@ def create_shop(
     shop = db.session.scalar(
         insert(Shop)
         .values(row | {"created_at": clock.now(), "version": 1})
-        .on_conflict_do_nothing(index_elements=["platform", "domain"])
+        .on_conflict_do_nothing(index_elements=["platform", "domain", "account"])
         .returning(Shop)
     )
     if shop is None:
@@ -82,12 +112,8 @@ def change_shop(
     made: dict[str, str] = {}
     if credentials is not None:
         kept = _unsealed(shop)
-        partial = connection(shop.platform).makes_secret or "webhook_secret" in credentials
-        given, made = (
-            _complete(shop.platform, credentials)
-            if partial
-            else (_known(shop.platform, credentials), {})
-        )
+        _check_account(shop, credentials)
+        given, made = _complete(shop.platform, credentials, kept)
         shop.credentials = _sealed(_with_secret(kept, given))
     if name is not None:
         shop.name = name
@@ -98,21 +124,41 @@ def change_shop(
 
 def webhook_secrets(shop: Shop | Door) -> list[str]:
     """The secrets a webhook of this shop may be signed with now, newest first."""
+    return _good_now(_unsealed(shop)["webhook_secrets"])
+
+
+def keys(shop: Shop | Door) -> Keys:
+    """All that the shop's connection was given."""
+    given = _unsealed(shop)
+    secrets = tuple(_good_now(given["webhook_secrets"]))
+    address = hook_url(shop) if connection(shop.platform).signs_address else ""
+    return Keys(secrets, given, address, shop.domain)
+
+
+def _good_now(secrets: Iterable[Mapping[str, Any]]) -> list[str]:
     now = clock.now()
-    return [
-        each["value"]
-        for each in _unsealed(shop)["webhook_secrets"]
-        if each["until"] is None or datetime.fromisoformat(each["until"]) > now
-    ]
+    return [each["value"] for each in secrets if _lives(each, now)]
+
+
+def _check_account(shop: Shop, credentials: Mapping[str, str]) -> None:
+    """Another account is another shop, with other orders."""
+    name = connection(shop.platform).account
+    if name and credentials.get(name, shop.account) != shop.account:
+        raise invalid(
+            f"/credentials/{name}",
+            "another_account",
+            _("This is another account: connect it as a shop of its own."),
+        )
 
 
 def _complete(
-    platform: str, credentials: Mapping[str, str]
+    platform: str, credentials: Mapping[str, str], kept: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[dict[str, str], dict[str, str]]:
     """What to keep, and what of it we made ourselves."""
     given = _known(platform, credentials)
     wanted = connection(platform)
-    missing = sorted(wanted.required - set(given))
+    known = {*given, *kept, *(name for name, several in ROTATING.items() if kept.get(several))}
+    missing = [name for name in wanted.required if name not in known]
     if missing:
         raise Invalid(
             _(
@@ -125,7 +171,7 @@ def _complete(
                 for name in missing
             ),
         )
-    if wanted.makes_secret and "webhook_secret" not in given:
+    if wanted.makes_secret and "webhook_secret" not in given and not (kept and given):
         made = {"webhook_secret": _new_secret()}
         return given | made, made
     return given, {}
@@ -135,7 +181,7 @@ def _known(platform: str, credentials: Mapping[str, str]) -> dict[str, str]:
     wanted = connection(platform)
     for name, value in credentials.items():
         pointer = f"/credentials/{name}"
-        if name not in wanted.required | wanted.optional:
+        if name not in wanted.required + wanted.optional:
             raise invalid(
                 pointer,
                 "unknown_field",
@@ -169,15 +215,22 @@ def _new_secret() -> str:
 
 def _with_secret(kept: dict[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """Old and new credentials in one; superseded secrets get their end."""
-    now = clock.now()
     changed = {**kept, **given}
-    secrets = [each for each in kept.get("webhook_secrets", []) if _lives(each, now)]
-    new = changed.pop("webhook_secret", None)
+    for name, several in ROTATING.items():
+        new = changed.pop(name, None)
+        if new or several in kept or name == "webhook_secret":
+            changed[several] = _superseded(kept.get(several, []), new)
+    return changed
+
+
+def _superseded(kept: Iterable[dict[str, Any]], new: str | None) -> list[dict[str, Any]]:
+    now = clock.now()
+    secrets = [each for each in kept if _lives(each, now)]
     if new and (not secrets or secrets[0]["value"] != new):
         until = (now + OLD_SECRET_LIVES).isoformat()
         secrets = [each | {"until": each["until"] or until} for each in secrets]
         secrets.insert(0, {"value": new, "since": now.isoformat(), "until": None})
-    return changed | {"webhook_secrets": secrets}
+    return secrets
 
 
 def _lives(secret: Mapping[str, Any], now: datetime) -> bool:

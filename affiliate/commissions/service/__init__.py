@@ -8,7 +8,13 @@ from affiliate.commissions.service.deciding import (
     void_order,
 )
 from affiliate.commissions.service.grading import close_due, grade_now, volumes_of
-from affiliate.commissions.service.holding import hold_payees, lift_payee, place
+from affiliate.commissions.service.holding import (
+    hold_payees,
+    hold_unread,
+    lift_payee,
+    lift_read,
+    place,
+)
 from affiliate.commissions.service.releasing import move_entries, release
 from affiliate.commissions.service.simulating import (
     Draft,
@@ -31,8 +37,10 @@ __all__ = [
     "drafted",
     "grade_now",
     "hold_payees",
+    "hold_unread",
     "lift_order",
     "lift_payee",
+    "lift_read",
     "move_entries",
     "place",
     "release",

@@ -20,6 +20,7 @@ from affiliate.db import among, db
 from affiliate.orders.queries import Stored
 
 Payee = tuple[str, int]  # kind, id
+UNREAD = "unread"
 
 
 def place(merchant_id: int, order_ids: Collection[int], reason: str) -> None:
@@ -27,6 +28,32 @@ def place(merchant_id: int, order_ids: Collection[int], reason: str) -> None:
     books them afterwards; asking again changes nothing.
     """
     _place(merchant_id, reason, [{"order_id": order_id} for order_id in sorted(order_ids)])
+
+
+def hold_unread(merchant_id: int, order_ids: Collection[int]) -> None:
+    """What a shop told last about these orders could not be read. The caller has them locked."""
+    place(merchant_id, order_ids, UNREAD)
+    _lock_commissions(merchant_id, order_ids)
+    refresh(merchant_id, order_ids)
+
+
+def lift_read(merchant_id: int, order_ids: Collection[int]) -> None:
+    """What was told last about these orders was read, so nothing waits for that any more."""
+    lifted = db.session.scalars(
+        sa.update(Hold)
+        .where(
+            Hold.merchant_id == merchant_id,
+            among(Hold.order_id, order_ids),
+            Hold.reason == UNREAD,
+            Hold.lifted_at.is_(None),
+        )
+        .values(lifted_at=clock.now())
+        .returning(Hold.order_id)
+    ).all()
+    if lifted:
+        found = [order_id for order_id in lifted if order_id is not None]
+        _lock_commissions(merchant_id, found)
+        refresh(merchant_id, found)
 
 
 def hold_payees(merchant_id: int, payees: Collection[Payee], reason: str) -> None:

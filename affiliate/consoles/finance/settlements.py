@@ -170,7 +170,7 @@ def key(row: Settlement) -> str:
 
 
 def page(row: Settlement) -> str:
-    lost = queries.reversed_since(row)
+    lost = queries.reversed_since(row) if row.ended_at is None else []
     twice = _looked_at_twice(row, lost)
     found, cursor = lists.page(_payouts_of(row, twice), [Payout.id])
     before = queries.before(row)
@@ -189,7 +189,6 @@ def page(row: Settlement) -> str:
         exception=exception,
         payouts=payout_rows(found, lost),
         next=cursor,
-        states=queries.payouts_by_state([row])[row.id],
         flagged=db.session.scalar(sa.select(sa.func.count()).where(twice)),
         carried=queries.carried_over([row])[row.id],
         left=words.LEFT,
@@ -312,6 +311,7 @@ def _working(row: Settlement) -> dict[str, Any]:
     waiting = counts.get(PayoutState.APPROVED, 0) + counts.get(PayoutState.SUBMITTING, 0)
     to_hand = sum(counts.values()) - counts.get(PayoutState.CANCELLED, 0)
     return {
+        "states": counts,
         "handed": to_hand - waiting,
         "to_hand": to_hand,
         "settlement": row,
@@ -325,7 +325,8 @@ def _exception(row: Settlement) -> ApprovalException | None:
     """The one it was approved under; before, the one its maker may make use of."""
     if row.exception_id is not None:
         return service.exception(row.merchant_id, row.exception_id)
-    return service.open_exception(row.merchant_id) if row.state == State.REVIEW else None
+    is_own = row.created_by == current_person().user.id and access.may(Right.APPROVE_SETTLEMENTS)
+    return service.open_exception(row.merchant_id) if is_own and row.state == State.REVIEW else None
 
 
 def _payouts_of(row: Settlement, twice: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -148,7 +148,7 @@ def _page(refusal: AffiliateError | None) -> str:
         waiting=[(ids.encode("inv", each.merchant_id, each.id), each) for each in waiting],
         payees=words.payees([(each.payee_kind, each.payee_id) for each in waiting]),
         merchants=words.merchant_names(
-            {each.merchant_id for each in [*due, *done, *waiting]}
+            each.merchant_id for some in (due, done, waiting) for each in some
         ),
         people=words.users([each.created_by for each in done]),
         schemes=[(each, taxing.SCHEMES[each.withholding]) for each in access.merchants()

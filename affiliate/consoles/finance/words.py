@@ -129,9 +129,10 @@ def last_day(through: datetime) -> date | None:
 def payees(wanted: Iterable[Payee]) -> dict[Payee, str]:
     """Names of promoters and agencies; of other owners what they are."""
     keys = set(wanted)
+    of = {kind: {id_ for each, id_ in keys if each == kind} for kind in ("promoter", "agency")}
     found: dict[str, Mapping[int, Promoter | Agency]] = {
-        "promoter": people.promoters({id_ for kind, id_ in keys if kind == "promoter"}),
-        "agency": people.agencies({id_ for kind, id_ in keys if kind == "agency"}),
+        "promoter": people.promoters(of["promoter"]) if of["promoter"] else {},
+        "agency": people.agencies(of["agency"]) if of["agency"] else {},
     }
     return {
         (kind, id_): found[kind][id_].name

@@ -1,33 +1,48 @@
 """Shops: how to connect one, and how the connected ones are doing."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service
-from affiliate.catalog.models import Shop
+from affiliate.catalog.models import Platform, Shop
+from affiliate.catalog.platforms import CONNECTIONS, Connection, connection, topics
 from affiliate.consoles.merchant import bp
 from affiliate.consoles.session import current_caller, current_merchant_id
-from affiliate.db import db
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
+from affiliate.intake import files, health
 from affiliate.intake import queries as intake
 from affiliate.intake import service as intake_service
-from affiliate.intake.models import Event
+from affiliate.intake.health import Health
+from affiliate.people import queries as people
 from affiliate.people.rules import Right
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     shop: Shop
+    connection: Connection
     hook_url: str
-    last_event_at: datetime | None
-    counts: dict[str, int]
+    health: Health
+
+
+# What a shop's owner is asked for, where its name alone does not tell.
+LABELS = {
+    "webhook_secret": _("Webhook secret"),
+    "api_token": _("Access token"),
+    "store_id": _("Number of the shop"),
+    "app_id": _("App id"),
+    "app_secret": _("App secret"),
+    "refresh_token": _("Refresh token"),
+    "consumer_key": _("Consumer key"),
+    "consumer_secret": _("Consumer secret"),
+    "shop_cipher": _("Shop cipher"),
+    "aes_key": _("EncodingAESKey"),
+}
 
 
 @bp.get("/shops/")
@@ -51,7 +66,7 @@ def create_shop() -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     current_caller().require(Right.RUN_MERCHANT, merchant_id)
     typed = request.form
-    secret = typed.get("webhook_secret", "").strip()
+    given = {name: typed.get(name, "").strip() for name in LABELS}
     try:
         shop, made = service.create_shop(
             merchant_id,
@@ -60,14 +75,32 @@ def create_shop() -> ResponseReturnValue:
             name=typed.get("name", "").strip(),
             currency=typed.get("currency", "").strip().upper(),
             country=typed.get("country", "").strip().upper(),
-            credentials={"webhook_secret": secret} if secret else {},
+            credentials={name: value for name, value in given.items() if value},
         )
     except AffiliateError as refusal:
         return _form(typed, refusal)
     # The secret is shown on this page and never again, so there is no page to come back to.
     return render_template(
-        "merchant/shop_connected.html", shop=shop, made=made, hook_url=catalog.hook_url(shop)
+        "merchant/shop_connected.html",
+        shop=shop,
+        made=made,
+        connection=connection(shop.platform),
+        topics=topics(shop.platform),
+        hook_url=catalog.hook_url(shop),
     )
+
+
+@bp.post("/shops/<int:shop_id>/file")
+def take_file(shop_id: int) -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    shop = catalog.shop(merchant_id, shop_id)
+    sent = request.files.get("file")
+    zone = people.merchant(merchant_id).timezone
+    taken = files.take(shop, sent.read() if sent else b"", zone)
+    words = _("%(orders)s orders read, of which %(changed)s are new or changed.", **taken._asdict())
+    flash(words, "done")
+    return redirect(url_for("merchant.shops"), 303)
 
 
 @bp.post("/shops/retry")
@@ -80,26 +113,24 @@ def retry() -> ResponseReturnValue:
 
 
 def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
+    chosen = typed.get("platform") or request.args.get("platform", "")
+    platform = chosen if chosen in set(CONNECTIONS) else Platform.SHOPIFY
     page = render_template(
         "merchant/shop_form.html",
         typed=typed,
         refusal=refusal,
-        platform=typed.get("platform") or request.args.get("platform", "shopify"),
+        platform=platform,
+        connection=connection(platform),
+        connections=CONNECTIONS,
+        labels=LABELS,
     )
     return page, refusal.status if refusal else 200
 
 
 def _rows(merchant_id: int) -> list[Row]:
-    counts: dict[int, dict[str, int]] = {}
-    last: dict[int, datetime] = {}
-    for shop_id, state, count, at in db.session.execute(
-        sa.select(Event.shop_id, Event.state, sa.func.count(), sa.func.max(Event.received_at))
-        .where(Event.merchant_id == merchant_id)
-        .group_by(Event.shop_id, Event.state)
-    ):
-        counts.setdefault(shop_id, {})[state] = count
-        last[shop_id] = max(at, last.get(shop_id, at))
+    found = catalog.shops(merchant_id)
+    every = health.of_shops(found)
     return [
-        Row(shop, catalog.hook_url(shop), last.get(shop.id), counts.get(shop.id, {}))
-        for shop in catalog.shops(merchant_id)
+        Row(shop, connection(shop.platform), catalog.hook_url(shop), every[shop.id])
+        for shop in found
     ]

@@ -1,11 +1,42 @@
-"""One file per shop platform: how its webhooks are signed, named and read.
+"""One file per shop platform: how its webhooks are proved and read, how its API is asked.
 
-A platform is a module with the functions of `interface.Platform`.
+Each ends with its `PLATFORM`; docs/new-platform.md tells how to add one.
 """
 
-from affiliate.intake.platforms import shopify, standard
-from affiliate.intake.platforms.interface import Platform
+from affiliate.intake.platforms import (
+    bigcommerce,
+    file,
+    mercadolibre,
+    mercadopago,
+    shopee,
+    shopify,
+    shoplazza,
+    standard,
+    stripe,
+    tiendanube,
+    tiktok,
+    wechat,
+    woocommerce,
+    youzan,
+)
+from affiliate.intake.platforms.interface import Knock, Platform, Report
 
-__all__ = ["PLATFORMS", "Platform"]
+__all__ = ["PLATFORMS", "Knock", "Platform", "Report"]
 
-PLATFORMS: dict[str, Platform] = {"shopify": shopify, "standard": standard}
+PLATFORMS: dict[str, Platform] = {
+    "shopify": shopify.PLATFORM,
+    "woocommerce": woocommerce.PLATFORM,
+    "stripe": stripe.PLATFORM,
+    "tiendanube": tiendanube.PLATFORM,
+    "mercadolibre": mercadolibre.PLATFORM,
+    "wechat": wechat.PLATFORM,
+    "file": file.PLATFORM,
+    "tiktok": tiktok.PLATFORM,
+    "shopee": shopee.PLATFORM,
+    "mercadopago": mercadopago.PLATFORM,
+    "youzan": youzan.PLATFORM,
+    "bigcommerce": bigcommerce.PLATFORM,
+    "shoplazza": shoplazza.PLATFORM,
+    "shopline": shoplazza.SHOPLINE,
+    "standard": standard.PLATFORM,
+}

@@ -6,15 +6,17 @@ headers, so the order's own fields decide and the connection is the one in the U
 """
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-from werkzeug.datastructures import Headers
+from urllib.parse import parse_qs, urlsplit
 
 from affiliate import security
+from affiliate.catalog.service import Keys
+from affiliate.intake import reading
+from affiliate.intake.api import Api, Ask, Client, Page, Window
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
+from affiliate.intake.platforms.interface import Knock, Platform, by_content
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
 from affiliate.orders.models import Status
@@ -22,29 +24,28 @@ from affiliate.orders.models import Status
 # financial_status, REST Admin API 2026-07. Only these have been paid in full at some time.
 PAID = {"paid", "partially_refunded", "refunded"}
 UNPAID = {"pending", "authorized", "partially_paid", "voided", "expired"}
+API = "/admin/api/2026-07"
+PAGE = 250
 
 
 def sign(secret: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
 
 
-def signed(secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
+def signed(keys: Keys, knock: Knock, *, brand: str = "Shopify") -> bool:
     # "Events" subscriptions leave out the "X-"; Shopify's own libraries take both.
-    given = headers.get("X-Shopify-Hmac-Sha256") or headers.get("Shopify-Hmac-Sha256") or ""
-    good = False
-    for secret in secrets:
-        good |= security.same(given.encode(), sign(secret, body).encode())
-    return good
+    given = knock.header(f"X-{brand}-Hmac-Sha256", f"{brand}-Hmac-Sha256").encode()
+    return security.any_same(given, (sign(key, knock.body).encode() for key in keys.secrets))
 
 
-def delivery(headers: Headers, body: bytes) -> str:
+def delivery(knock: Knock) -> str:
     # The ids are unsigned, so they never stand for a body they were not sent with.
-    given = headers.get("X-Shopify-Webhook-Id") or headers.get("Shopify-Webhook-Id") or ""
-    return f"{given[:100]}:{hashlib.sha256(body).hexdigest()}"
+    given = knock.header("X-Shopify-Webhook-Id", "Shopify-Webhook-Id")
+    return f"{given[:100]}:{by_content(knock)}"
 
 
-def topic(headers: Headers) -> str:
-    return (headers.get("X-Shopify-Topic") or headers.get("Shopify-Topic") or "")[:100]
+def topic(knock: Knock) -> str:
+    return knock.header("X-Shopify-Topic", "Shopify-Topic")[:100]
 
 
 def order_key(body: Node) -> str:
@@ -370,3 +371,47 @@ def _notes(body: Node) -> tuple[Note, ...]:
     if presented and presented != body.get("currency").text():
         return (("presented_in", {"currency": presented}),)
     return ()
+
+
+# --- its API -----------------------------------------------------------------------------------
+
+
+def _prove(keys: Keys, _token: str, ask: Ask) -> None:
+    ask.headers["X-Shopify-Access-Token"] = keys.get("api_token")
+
+
+def pull(client: Client, window: Window, cursor: str) -> Page:
+    """Pages follow a cursor of the shop's, so rows that change meanwhile push no other away."""
+    given: dict[str, object] = {
+        "status": "any",
+        "updated_at_min": window.since.isoformat(timespec="seconds"),
+        "updated_at_max": window.until.isoformat(timespec="seconds"),
+    }
+    total = None
+    if not cursor:
+        total = client.get(f"{API}/orders/count.json", given).body.get("count").whole()
+    asked = {"page_info": cursor} if cursor else given | {"order": "updated_at asc"}
+    answer = client.get(f"{API}/orders.json", {**asked, "limit": PAGE})
+    bodies = [reading.dump(each.value) for each in answer.body.get("orders").items()]
+    return Page(bodies, _next_page(answer.headers.get("Link", "")), total)
+
+
+def _next_page(links: str) -> str:
+    """`<https://…?page_info=abc>; rel="next"`, beside others."""
+    for link in links.split(","):
+        address, _, relation = link.strip().partition(">;")
+        if 'rel="next"' in relation:
+            query = parse_qs(urlsplit(address.lstrip("<")).query)
+            return next(iter(query.get("page_info", [])), "")
+    return ""
+
+
+PLATFORM = Platform(
+    signed=signed,
+    order_key=order_key,
+    read=read,
+    delivery=delivery,
+    topic=topic,
+    api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove),
+    pull=pull,
+)

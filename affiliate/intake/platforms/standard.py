@@ -8,13 +8,14 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from werkzeug.datastructures import Headers
-
 from affiliate import clock, security
+from affiliate.catalog.service import Keys
 from affiliate.intake.platforms.carriers import tokens_in_url
+from affiliate.intake.platforms.interface import Knock, Platform
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import (
     Customer,
@@ -43,31 +44,31 @@ def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, content, "sha256")).decode()
 
 
-def signed(secrets: Sequence[str], headers: Headers, body: bytes) -> bool:
-    delivery, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not delivery or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+def signed(keys: Keys, knock: Knock) -> bool:
+    delivery, timestamp = knock.header("webhook-id"), knock.header("webhook-timestamp")
+    if not delivery or not recent(timestamp):
         return False
-    age = clock.now() - datetime.fromtimestamp(int(timestamp), UTC)
-    if abs(age.total_seconds()) > TOLERANCE_SECONDS:
-        return False
-    given = headers.get("webhook-signature", "").split(" ")[:20]
+    given = knock.header("webhook-signature").split(" ")[:20]
+    wanted = []
+    for secret in keys.secrets:
+        with suppress(binascii.Error):
+            wanted.append(sign(secret, delivery, int(timestamp), knock.body))
     good = False
-    for secret in secrets:
-        try:
-            wanted = sign(secret, delivery, int(timestamp), body)
-        except binascii.Error:
-            continue
-        for each in given:
-            good |= security.same(each, wanted)
+    for each in given:
+        good |= security.any_same(each.encode(), (one.encode() for one in wanted))
     return good
 
 
-def delivery(headers: Headers, body: bytes) -> str:
-    return headers.get("webhook-id", "")
+def recent(timestamp: str) -> bool:
+    """Whether these seconds are at most five minutes off."""
+    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+        return False
+    age = clock.now() - datetime.fromtimestamp(int(timestamp), UTC)
+    return abs(age.total_seconds()) <= TOLERANCE_SECONDS
 
 
-def topic(headers: Headers) -> str:
-    return "order"
+def delivery(knock: Knock) -> str:
+    return knock.header("webhook-id")
 
 
 def order_key(body: Node) -> str:
@@ -261,3 +262,6 @@ def _total_note(told: Node, currency: str, lines: tuple[Line, ...]) -> tuple[Not
     if total == wanted:
         return ()
     return (("total_mismatch", {"total": total, "computed": wanted}),)
+
+
+PLATFORM = Platform(signed=signed, order_key=order_key, read=read, delivery=delivery)
