@@ -185,7 +185,7 @@ def _page(payee: Payee, faults: Mapping[str, Any], wrong_bill: Mapping[str, Any]
         typed=request.form,
         faults=faults,
         country=country,
-        person=request.form.get("person") or (profile.person if profile else "individual"),
+        kind=request.form.get("person") or (profile.person if profile else "individual"),
         regime=request.form.get("regime") or (profile.regime if profile else "general"),
         countries=sorted(((code, names[code]) for code in COUNTRIES), key=lambda each: each[1]),
         regimes=list(REGIMES.items()),
