@@ -30,6 +30,7 @@ COMMANDS = {
     "keys": "affiliate.people.cli:keys",
     "ledger": "affiliate.settlement.cli:ledger",  # where `close` is added to it
     "settle": "affiliate.settlement.cli:settle",
+    "fx": "affiliate.fx.cli:fx",
     "sandbox-psp": "affiliate.payouts.sandbox.cli:sandbox_psp",
     "inbox": "affiliate.intake.cli:inbox",
     "orders": "affiliate.commissions.cli:orders",

@@ -5,6 +5,7 @@ from affiliate.api import models as api
 from affiliate.attribution import models as attribution
 from affiliate.catalog import models as catalog
 from affiliate.commissions import models as commissions
+from affiliate.fx import models as fx
 from affiliate.intake import models as intake
 from affiliate.ledger import models as ledger
 from affiliate.links import models as links
@@ -15,9 +16,10 @@ from affiliate.people import models as people
 from affiliate.programs import models as programs
 from affiliate.risk import models as risk
 from affiliate.settlement import models as settlement
+from affiliate.tax import models as tax
 
 __all__ = [
-    "api", "attribution", "audit", "catalog", "commissions", "events", "intake", "ledger",
+    "api", "attribution", "audit", "catalog", "commissions", "events", "fx", "intake", "ledger",
     "links", "notices", "orders", "payouts", "people", "programs", "risk",
-    "settlement",
+    "settlement", "tax",
 ]  # fmt: skip

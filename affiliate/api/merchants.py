@@ -28,13 +28,15 @@ from affiliate.money import LARGEST
 from affiliate.people import queries, service
 from affiliate.people.models import Merchant, PayoutMode
 from affiliate.people.rules import Caller, Right
+from affiliate.tax import tables
 
 # A merchant cannot raise its own credit or lower what it pays for the platform.
-OPERATORS_ONLY = ("credit_limit", "platform_fee_ppm")
+OPERATORS_ONLY = ("credit_limit", "platform_fee_ppm", "withholding")
 
 
 Period = Literal["month", "quarter"]
 Demotion = Literal["none", "one", "full"]
+Scheme = Literal["cn_platform", "cn_labour", "br_irrf", "mx_fees", "mx_platform", "us_backup"]
 
 
 class NewMerchant(Body):
@@ -48,6 +50,8 @@ class NewMerchant(Body):
         default=0, ge=0, le=LARGEST, description="Minor units of any currency"
     )
     platform_fee_ppm: Ppm = 0
+    withholding: Scheme | None = Field(default=None, description="See /tax-tables; null: none")
+    invoice_required: bool = False
     grade_period: Period = Field("month", description="After which grades are looked at again")
     grade_demotion: Demotion = Field("one", description="How many steps a period may take one down")
 
@@ -59,6 +63,8 @@ class MerchantChange(Body):
     credit_limit: MoneyIn | None = None
     minimum_payout: int = Field(default=0, ge=0, le=LARGEST)
     platform_fee_ppm: Ppm = 0
+    withholding: Scheme | None = None
+    invoice_required: bool = False
     grade_period: Period = "month"
     grade_demotion: Demotion = "one"
 
@@ -73,6 +79,8 @@ class MerchantShown(Resource):
     credit_limit: Money | None
     minimum_payout: int
     platform_fee_ppm: int
+    withholding: str | None
+    invoice_required: bool
     grade_period: str
     grade_demotion: str
     created_at: Instant
@@ -84,6 +92,7 @@ def create(body: NewMerchant) -> MerchantShown:
     """Create a merchant."""
     fields = body.model_dump(exclude={"name", "credit_limit"})
     limit = _limit(body.credit_limit, body.currency)
+    _check_scheme(body.withholding, body.country)
     return show(service.create_merchant(body.name, credit_limit=limit, **fields))
 
 
@@ -114,8 +123,14 @@ def change(
         _refuse_operators_own(changes.keys())
     if "credit_limit" in changes:
         changes["credit_limit"] = _limit(body.credit_limit, merchant.currency)
+    _check_scheme(changes.get("withholding"), merchant.country)
     service.change_merchant(merchant, changes)
     return show(merchant)
+
+
+def _check_scheme(scheme: str | None, country: str) -> None:
+    if scheme is not None and tables.SCHEMES[scheme].country != country:
+        raise invalid("/withholding", "other_country", "This scheme is of another country.")
 
 
 def _refuse_operators_own(names: Iterable[str]) -> None:
@@ -146,6 +161,8 @@ def show(merchant: Merchant) -> MerchantShown:
         credit_limit=None if limit is None else Money.of(limit, merchant.currency),
         minimum_payout=merchant.minimum_payout,
         platform_fee_ppm=merchant.platform_fee_ppm,
+        withholding=merchant.withholding,
+        invoice_required=merchant.invoice_required,
         grade_period=merchant.grade_period,
         grade_demotion=merchant.grade_demotion,
         created_at=merchant.created_at,

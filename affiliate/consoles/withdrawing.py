@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate import formats, ids
-from affiliate.consoles import payout_accounts, purses
+from affiliate.consoles import payout_accounts, purses, taxing
 from affiliate.consoles.session import current_person
 from affiliate.db import db
 from affiliate.errors import AffiliateError, NotFound, invalid
@@ -30,6 +30,7 @@ class Asker:
     layout: str
     here: str  # endpoint of the form
     back: str  # endpoint of the page with the money
+    tax: str  # endpoint of the page with the tax data
 
 
 def by_purse(kind: str, payee_id: int) -> dict[tuple[str, str], Withdrawal]:
@@ -50,6 +51,8 @@ def form(asker: Asker, merchant_key: str, currency: str) -> ResponseReturnValue:
 
 def ask(asker: Asker, merchant_key: str, currency: str) -> ResponseReturnValue:
     merchant = _merchant(merchant_key)
+    if taxing.needs_profile(merchant, asker.kind, asker.id):
+        return redirect(url_for(asker.tax), 303)
     try:
         with db.session.begin_nested():
             made = service.withdraw(
@@ -109,6 +112,7 @@ def _form(
         (each for each in payout_accounts.live(asker.kind, asker.id) if each.currency == currency),
         None,
     )
+    there = Money(max(0, purse.available), currency)
     fault: Any = refusal.errors[0].message if refusal and refusal.errors else None
     shown = render_template(
         "withdraw.html",
@@ -116,12 +120,25 @@ def _form(
         back=asker.back,
         merchant=merchant,
         purse=purse,
-        there=Money(max(0, purse.available), currency),
+        there=there,
         least=Money(merchant.minimum_payout, currency),
         account=account,
+        tax=asker.tax,
+        needs_profile=taxing.needs_profile(merchant, asker.kind, asker.id),
+        needs_invoice=merchant.invoice_required,
+        kept=_kept_back(asker, merchant, there),
         pays_by_itself=merchant.payout_mode != PayoutMode.ON_REQUEST,
         typed=request.form.get("amount", ""),
         refusal=None if fault else refusal,
         fault=fault,
     )
     return shown, refusal.status if refusal else 200
+
+
+def _kept_back(asker: Asker, merchant: Merchant, there: Money) -> Money | None:
+    """Of all there is, as it would be reckoned now; None where nothing is or it cannot be said."""
+    if merchant.withholding is None or there.minor <= 0:
+        return None
+    payer = service.payer(merchant.id, merchant.withholding, merchant.timezone)
+    kept = service.estimate(payer, (asker.kind, asker.id), there.currency, there.minor)
+    return Money(kept, there.currency) if kept else None

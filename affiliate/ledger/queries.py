@@ -32,6 +32,14 @@ class Movement:
     other: AccountKey
 
 
+def has_account(merchant_id: int, owner_kind: str, owner_id: int) -> bool:
+    """Whether anything was ever booked for this owner with this merchant."""
+    found = sa.select(Account.id).filter_by(
+        merchant_id=merchant_id, owner_kind=owner_kind, owner_id=owner_id
+    )
+    return db.session.scalar(found.limit(1)) is not None
+
+
 def balance(key: AccountKey) -> int:
     """0 for an account that nothing was ever booked on."""
     totals = db.session.execute(

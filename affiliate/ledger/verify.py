@@ -100,6 +100,8 @@ COUNTS = sa.text("""
            (SELECT count(*) FROM withdrawals) AS withdrawals,
            (SELECT count(*) FROM write_offs) AS write_offs,
            (SELECT count(*) FROM pay_ins) AS pay_ins,
+           (SELECT count(*) FROM payout_withholdings) AS withholdings,
+           (SELECT count(*) FROM remittances) AS remittances,
            (SELECT count(*) FROM ledger_seals) AS seals,
            (SELECT count(*) FROM book_closes) AS book_closes,
            (SELECT count(*) FROM audit_log) AS decisions
@@ -213,13 +215,14 @@ PAYOUTS = """
       SELECT merchant_id, 'payout:' || id AS cause, step.code, step.amount, step.needed,
              currency, payee_kind, payee_id
         FROM payouts CROSS JOIN LATERAL (VALUES
-          ('reserve', gross, withdrawal_id IS NULL,
+          ('reserve', gross - credited, withdrawal_id IS NULL,
             state NOT IN ('draft', 'failed', 'cancelled')),
-          ('unreserve', gross, withdrawal_id IS NULL AND state IN ('failed', 'cancelled'), false),
+          ('unreserve', gross - credited,
+            withdrawal_id IS NULL AND state IN ('failed', 'cancelled'), false),
           ('pay', net, state IN ('paid', 'returned'), true),
-          ('withhold', withheld, state IN ('paid', 'returned'), true),
+          ('withhold', withheld - credited, state IN ('paid', 'returned'), true),
           ('return', net, state = 'returned', true),
-          ('return_tax', withheld, state = 'returned', false)
+          ('return_tax', withheld - credited, state = 'returned' AND remittance_id IS NULL, true)
         ) AS step (code, amount, fits, needed)
        WHERE step.fits AND step.amount > 0
     ), booked AS (
@@ -298,7 +301,7 @@ PAYOUT_LINES = """
 RESERVED = """
     WITH open AS (
       SELECT merchant_id, payee_kind AS owner_kind, payee_id AS owner_id, currency,
-             sum(gross) AS gross
+             sum(gross - credited) AS gross
         FROM payouts p
        WHERE state NOT IN ('paid', 'returned', 'failed', 'cancelled') AND withdrawal_id IS NULL
          AND (state <> 'draft' OR EXISTS (
@@ -306,7 +309,7 @@ RESERVED = """
               AND t.code = 'reserve' AND t.cause = 'payout:' || p.id))
        GROUP BY merchant_id, payee_kind, payee_id, currency
       UNION ALL
-      SELECT merchant_id, payee_kind, payee_id, currency, sum(amount)
+      SELECT merchant_id, payee_kind, payee_id, currency, sum(amount - credited)
         FROM withdrawals WHERE state IN ('requested', 'in_settlement')
        GROUP BY merchant_id, payee_kind, payee_id, currency
     ), all_open AS (
@@ -346,8 +349,9 @@ BALANCES = """
          AND a.id = CASE WHEN t.code = 'recover' THEN t.source_id ELSE t.target_id END
        WHERE t.code IN ('write_off', 'recover', 'return_tax') GROUP BY 1, 2, 3, 4
       UNION ALL
-      SELECT merchant_id, payee_kind, payee_id, currency, -sum(withheld)
-        FROM payouts WHERE state = 'returned' AND withheld > 0 GROUP BY 1, 2, 3, 4
+      SELECT merchant_id, payee_kind, payee_id, currency,
+             sum(CASE state WHEN 'paid' THEN credited ELSE credited - withheld END)
+        FROM payouts WHERE state IN ('paid', 'returned') AND withheld > 0 GROUP BY 1, 2, 3, 4
     ), besides AS (
       SELECT merchant_id, owner_kind, owner_id, currency, sum(amount) AS amount
         FROM beside GROUP BY 1, 2, 3, 4
@@ -370,7 +374,8 @@ WITHDRAWALS = """
              bool_or(live) AS any_live
         FROM withdrawal_lines GROUP BY merchant_id, withdrawal_id
     ), expected AS (
-      SELECT w.merchant_id, 'withdrawal:' || w.id AS cause, step.code, w.amount, w.currency,
+      SELECT w.merchant_id, 'withdrawal:' || w.id AS cause, step.code,
+             w.amount - w.credited AS amount, w.currency,
              w.payee_kind, w.payee_id
         FROM withdrawals w
         LEFT JOIN payouts p ON p.merchant_id = w.merchant_id AND p.id = w.payout_id
@@ -460,6 +465,35 @@ PAY_INS = """
      WHERE (expected.amount, expected.currency) IS DISTINCT FROM (booked.amount, booked.currency)
 """
 
+
+WITHHOLDINGS = """
+    SELECT format('payout:%s of merchant %s', p.id, p.merchant_id) AS row,
+           format('withheld %s, its lines say %s', p.withheld, coalesce(lines.amount, 0)) AS wrong
+      FROM payouts p
+      FULL JOIN (SELECT merchant_id, payout_id AS id, sum(amount) AS amount
+                   FROM payout_withholdings GROUP BY merchant_id, payout_id) lines
+     USING (merchant_id, id)
+     WHERE coalesce(p.withheld, -1) <> coalesce(lines.amount, 0)
+"""
+
+# What was remitted is the tax of the payouts that name it, also of those that came back since.
+REMITTANCES = """
+    WITH expected AS (
+      SELECT r.merchant_id, 'remittance:' || r.id AS cause, r.amount, r.currency,
+             coalesce((SELECT sum(p.withheld - p.credited) FROM payouts p
+                        WHERE p.merchant_id = r.merchant_id AND p.remittance_id = r.id
+                          AND p.currency = r.currency), 0) AS withheld
+        FROM remittances r
+    ), booked AS (
+      SELECT merchant_id, cause, amount, currency FROM ledger_transfers WHERE code = 'remit'
+    )
+    SELECT format('%s of merchant %s', cause, merchant_id) AS row,
+           format('%s %s of %s withheld, booked %s %s', expected.amount, expected.currency,
+                  expected.withheld, booked.amount, booked.currency) AS wrong
+      FROM expected FULL JOIN booked USING (merchant_id, cause)
+     WHERE (expected.amount, expected.currency, expected.withheld)
+           IS DISTINCT FROM (booked.amount, booked.currency, booked.amount)
+"""
 
 SEALS = """
     SELECT format('seal %s', s.id) AS row,
@@ -553,6 +587,8 @@ CHECKS = {
     "splits": Check("entries that were split sum up as before", SPLITS),
     "write_offs": Check("write-offs equal their transfers", WRITE_OFFS),
     "pay_ins": Check("pay-ins equal their transfers", PAY_INS),
+    "withholdings": Check("what is withheld of a payout equals its lines", WITHHOLDINGS),
+    "remittances": Check("tax that was remitted equals its transfers and payouts", REMITTANCES),
     "seals": Check("seals hold", SEALS),
     "closes": Check("closed months stand as they were closed", CLOSES),
     "audit": Check("what was decided stands as it was written", AUDIT),

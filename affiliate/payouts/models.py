@@ -1,6 +1,6 @@
 """Where money goes: payout accounts, payouts, and the entries each payout owns."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -78,7 +78,10 @@ class Payout(Owned, Model):
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("payout_accounts.id"))
     rail: Mapped[str]
     gross: Mapped[Minor]  # the sum of its entries
-    withheld: Mapped[Minor] = mapped_column(default=0)
+    withheld: Mapped[Minor] = mapped_column(default=0)  # the sum of its withholdings
+    # Of `withheld`: what the authority has already, from a payout that was returned after its tax
+    # was remitted. It is not in the payee's account, so it is not reserved either.
+    credited: Mapped[Minor] = mapped_column(default=0)
     net: Mapped[Minor]
     state: Mapped[str]
     reference: Mapped[str] = mapped_column(unique=True)  # frozen; what the bank sees
@@ -86,12 +89,16 @@ class Payout(Owned, Model):
     provider_reference: Mapped[str | None]
     paid_at: Mapped[datetime | None]
     withdrawal_id: Mapped[int | None]  # what asked for it, and reserved its money
+    invoiced: Mapped[bool] = mapped_column(default=False)  # it uses up invoices of its payee
+    remittance_id: Mapped[int | None]  # with which its tax went to the authority
     version: Mapped[int] = mapped_column(default=1)
 
     # The merchant is that of its settlement, and needs no foreign key of its own.
     __table_args__ = (
         same_merchant("settlement_id", "settlements"),
         same_merchant("withdrawal_id", "withdrawals"),
+        same_merchant("remittance_id", "remittances"),
+        sa.CheckConstraint("credited BETWEEN 0 AND withheld", name="credited"),
         sa.CheckConstraint("gross > 0 AND withheld >= 0 AND net = gross - withheld", name="sum"),
         sa.CheckConstraint("(state IN ('paid', 'returned')) = (paid_at IS NOT NULL)", name="paid"),
         sa.CheckConstraint(
@@ -101,7 +108,17 @@ class Payout(Owned, Model):
         ),
         sa.UniqueConstraint("merchant_id", "settlement_id", "payee_kind", "payee_id", "currency"),
         sa.Index("payouts_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
-    )
+        sa.Index(
+            "payouts_kept_idx", "merchant_id", "payee_kind", "payee_id", "currency",
+            postgresql_where=sa.text("state = 'returned' AND remittance_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "payouts_to_remit_idx", "merchant_id", "currency", "paid_at",
+            postgresql_where=sa.text(
+                "state = 'paid' AND withheld > credited AND remittance_id IS NULL"
+            ),
+        ),
+    )  # fmt: skip
 
 
 class PayoutLine(Model):
@@ -159,6 +176,7 @@ class Withdrawal(Owned, Model):
     payee_id: Mapped[int]
     currency: Mapped[Currency]
     amount: Mapped[Minor]
+    credited: Mapped[Minor] = mapped_column(default=0)  # of it, not reserved: see Payout.credited
     state: Mapped[str] = mapped_column(default=Asked.REQUESTED)
     reason: Mapped[str | None]  # why it was refused
     payout_id: Mapped[int | None]  # the last one that was made of it
@@ -170,6 +188,7 @@ class Withdrawal(Owned, Model):
     __table_args__ = (
         of_merchant(),
         sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint("credited >= 0 AND credited < amount", name="credited"),
         sa.CheckConstraint(
             "state IN ('requested', 'in_settlement', 'paid', 'refused')", name="state"
         ),
@@ -322,4 +341,89 @@ class PayoutProof(Owned, Model):
             "payout_proofs_one_idx", "merchant_id", "payout_id",
             unique=True, postgresql_where=sa.text("dropped_at IS NULL"),
         ),
+    )  # fmt: skip
+
+
+class PayoutWithholding(Model):
+    """What is kept back of a payout for one tax, and how it was reckoned. Never changed.
+
+    `income` to `due` are in the table's currency, with the rate between; `amount` is in that of
+    the payout. A line of nothing is a line too: its income counts for the period.
+    """
+
+    __tablename__ = "payout_withholdings"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    payout_id: Mapped[int] = mapped_column(primary_key=True)
+    tax: Mapped[str] = mapped_column(primary_key=True)
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    scheme: Mapped[str]
+    table_code: Mapped[str]
+    month: Mapped[date] = mapped_column(sa.Date)  # its first day, where the merchant is
+    currency: Mapped[Currency]
+    income: Mapped[Minor]
+    cumulative: Mapped[Minor]  # the income of the period with this one
+    base: Mapped[Minor]  # what of it is taxed
+    ppm: Mapped[int]
+    due: Mapped[Minor]
+    amount: Mapped[Minor]
+    rate_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fx_rates.id"))
+    profile_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tax_profiles.id"))
+
+    __table_args__ = (
+        same_merchant("payout_id", "payouts"),
+        sa.CheckConstraint("amount >= 0 AND due >= 0 AND income >= 0", name="amount"),
+        sa.Index("payout_withholdings_payee_idx", "merchant_id", "payee_kind", "payee_id", "month"),
+    )
+
+
+class Remittance(Owned, Model):
+    """Tax of one month that a merchant sent to its authority, told by finance, once."""
+
+    __tablename__ = "remittances"
+
+    currency: Mapped[Currency]
+    month: Mapped[date] = mapped_column(sa.Date)  # its first day
+    amount: Mapped[Minor]
+    reference: Mapped[str]
+    created_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    note: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.UniqueConstraint("merchant_id", "currency", "month"),
+        sa.UniqueConstraint("merchant_id", "reference"),
+    )
+
+
+class Invoice(Owned, Model):
+    """What a payee billed a merchant that pays against invoices only. Finance confirms it."""
+
+    __tablename__ = "payout_invoices"
+
+    payee_kind: Mapped[str]
+    payee_id: Mapped[int]
+    currency: Mapped[Currency]
+    amount: Mapped[Minor]
+    number: Mapped[str]
+    state: Mapped[str] = mapped_column(default="given")
+    given_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    decided_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]  # why it was refused
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        of_merchant(),
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint("state IN ('given', 'confirmed', 'refused')", name="state"),
+        sa.CheckConstraint("(state = 'given') = (decided_by IS NULL)", name="decided"),
+        sa.Index(
+            "payout_invoices_number_idx", "merchant_id", "payee_kind", "payee_id", "number",
+            unique=True, postgresql_where=sa.text("state <> 'refused'"),
+        ),
+        sa.Index("payout_invoices_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from affiliate.payouts.models import (
     PayoutEvent,
     PayoutLine,
     PayoutProof,
+    PayoutWithholding,
     State,
 )
 from affiliate.payouts.service.states import PayoutNotThere
@@ -28,6 +29,15 @@ def find(merchant_id: int, payout_id: int) -> Payout:
     if found is None:
         raise PayoutNotThere(_("There is no such payout."))
     return found
+
+
+def withholdings(payout: Payout) -> Sequence[PayoutWithholding]:
+    """What is kept back of it, tax by tax."""
+    return db.session.scalars(
+        sa.select(PayoutWithholding)
+        .filter_by(merchant_id=payout.merchant_id, payout_id=payout.id)
+        .order_by(PayoutWithholding.tax)
+    ).all()
 
 
 def account_of(

@@ -240,6 +240,8 @@ class Merchant(Stamped, Model):
     credit_limit: Mapped[int | None]  # minor units of `currency`; null: none
     minimum_payout: Mapped[Minor] = mapped_column(default=0)  # in any currency's minor units
     platform_fee_ppm: Mapped[int] = mapped_column(default=0)
+    withholding: Mapped[str | None]  # a scheme of affiliate/tax/tables.py; null: none
+    invoice_required: Mapped[bool] = mapped_column(default=False)  # pays against invoices only
     grade_period: Mapped[str] = mapped_column(default="month")
     grade_demotion: Mapped[str] = mapped_column(default="one")  # how far down a period may take one
     suspended_at: Mapped[datetime | None]

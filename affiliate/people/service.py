@@ -43,7 +43,10 @@ LINK_LIVES = timedelta(days=7)
 # Only these set a password; a link that confirms an address must not.
 FOR_PASSWORDS = frozenset({"password", "reset"})
 PASSWORD_LENGTH = range(10, 1025)
-MONEY_TERMS = ("credit_limit", "minimum_payout", "payout_mode", "platform_fee_ppm", "timezone")
+MONEY_TERMS = (
+    "credit_limit", "minimum_payout", "payout_mode", "platform_fee_ppm", "timezone",
+    "withholding", "invoice_required",
+)  # fmt: skip
 TREE_LOCK = 7_238_001  # the same number stands in migration 0003
 
 
@@ -386,6 +389,8 @@ def create_merchant(
     credit_limit: int | None = None,
     minimum_payout: int = 0,
     platform_fee_ppm: int = 0,
+    withholding: str | None = None,
+    invoice_required: bool = False,
     grade_period: str = "month",
     grade_demotion: str = "one",
 ) -> Merchant:
@@ -398,6 +403,8 @@ def create_merchant(
         credit_limit=credit_limit,
         minimum_payout=minimum_payout,
         platform_fee_ppm=platform_fee_ppm,
+        withholding=withholding,
+        invoice_required=invoice_required,
         grade_period=grade_period,
         grade_demotion=grade_demotion,
     )

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020_rails"
-down_revision = "0018_speed"
+down_revision = "0019_shops"
 branch_labels = None
 depends_on = None
 

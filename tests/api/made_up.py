@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from datetime import timedelta
 from random import Random
+from zoneinfo import ZoneInfo
 
 import schemathesis
 
@@ -15,6 +16,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
+from affiliate.payouts.service import invoices
 from affiliate.people import delegations, queries
 from affiliate.people.models import Role
 from affiliate.programs import grades
@@ -24,6 +26,8 @@ from affiliate.programs.service import Stated, Target
 from affiliate.risk import service as risk
 from affiliate.settlement import closing
 from affiliate.settlement import service as settlement
+from affiliate.settlement.models import Settlement
+from affiliate.tax import profiles
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
 from tests.factories.people import a_key, a_merchant, a_promoter, a_user, an_agency
@@ -35,6 +39,7 @@ from tests.factories.settlement import (
     an_entry,
     approved,
     executed,
+    payouts_of,
     with_totp,
 )
 
@@ -59,8 +64,10 @@ class House:
         with unit_of_work():
             self._found(domain)
             an_entry(self.merchant, self.promoter, 5000)
+            self._tax()
         paid = a_settlement(self.merchant, self.maker)
         executed(approved(paid, self.checker), self.maker)
+        self._remittance(paid)
         with unit_of_work():
             an_entry(self.merchant, self.promoter, 3000)
         a_settlement(self.merchant, self.maker)
@@ -125,6 +132,36 @@ class House:
         asked = payouts.withdraw(self.merchant.id, payee, "BRL", by=self.maker.id)
         payouts.refuse(self.merchant.id, asked.id, by=self.maker.id, reason="no")
         self.merchant.payout_mode = "automatic"
+
+    def _tax(self) -> None:
+        """Tax data of both payees, an invoice, and tax of a year ago that was remitted."""
+        for kind, payee in (("promoter", self.promoter), ("agency", self.agency)):
+            profiles.say(kind, payee.id, country="PT", person="individual", by=self.maker.id)
+        invoices.give(
+            self.merchant.id, ("promoter", self.promoter.id), Money(70, "BRL"), number="NF 1",
+            by=self.maker.id,
+        )  # fmt: skip
+        self.merchant.withholding = "br_irrf"
+        self.taxed = a_promoter()
+        an_account(self.taxed)
+        profiles.say(
+            "promoter", self.taxed.id, country="BR", person="individual", tax_id="52998224725",
+            by=self.maker.id,
+        )  # fmt: skip
+        an_entry(self.merchant, self.taxed, 1_000_000)
+
+    def _remittance(self, paid: Settlement) -> None:
+        payout = next(each for each in payouts_of(paid) if each.payee_id == self.taxed.id)
+        at = clock.now() - timedelta(days=40)
+        month = at.astimezone(ZoneInfo(self.merchant.timezone)).date().replace(day=1)
+        with unit_of_work():
+            payouts.mark_paid(
+                self.merchant.id, payout.id, by=self.maker.id, paid_at=at, reference="TED 1"
+            )
+            payouts.remit(
+                self.merchant.id, "BRL", month, amount=payout.withheld, reference="DARF 1",
+                by=self.maker.id,
+            )  # fmt: skip
 
 
 class Dice:

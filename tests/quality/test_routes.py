@@ -72,6 +72,22 @@ SENT = {
     "POST /api/v1/payouts/<payout_id>/mark-failed": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/mark-returned": {"reason": "why not"},
     "POST /api/v1/payouts/<payout_id>/state-outcome": {"outcome": "failed", "proof": "a letter"},
+    "POST /api/v1/promoters/<promoter_id>/tax-profiles": {"country": "PT", "person": "company"},
+    "POST /api/v1/agencies/<agency_id>/tax-profiles": {"country": "PT", "person": "company"},
+    "POST /api/v1/tax-profiles/<profile_id>/status": {
+        "status": "verified", "merchant": "merchant_id",
+    },
+    "POST /api/v1/remittances": {
+        "merchant": "merchant_id", "month": "2026-01", "reference": "r",
+        "money": {"amount": 5, "currency": "BRL"},
+    },
+    "POST /api/v1/invoices": {
+        "merchant": "merchant_id", "promoter": "promoter_id", "number": "9",
+        "money": {"amount": 5, "currency": "BRL"},
+    },
+    "POST /api/v1/invoices/<invoice_id>/refuse": {"reason": "why not"},
+    "POST /api/v1/fx-rates/import": {"content": "date,base,quote,rate,source"},
+    "POST /finance/tax/remittances": {"merchant": "merchant_id"},
     "POST /api/v1/products": {
         "shop": "shop_id", "external_id": "9", "title": "Bolsa", "url": "https://ours.example.com/",
     },

@@ -21,7 +21,14 @@ from affiliate.links.models import Link
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
-from affiliate.payouts.models import Payout, PayoutAccount, Withdrawal, WriteOff
+from affiliate.payouts.models import (
+    Invoice,
+    Payout,
+    PayoutAccount,
+    Remittance,
+    Withdrawal,
+    WriteOff,
+)
 from affiliate.people import joining, service
 from affiliate.people.models import (
     ApiKey,
@@ -37,6 +44,7 @@ from affiliate.programs.models import AgencyRate, Grade, Group, Membership, Prog
 from affiliate.programs.models import Rule as CommissionRule
 from affiliate.risk.models import Case
 from affiliate.settlement.models import ApprovalException, PayIn, PayoutFile, Settlement
+from affiliate.tax.models import TaxProfile
 from tests.api.made_up import House
 from tests.consoles.signed_in import TOKEN, open_session, token
 from tests.factories.people import a_promoter, a_user
@@ -62,7 +70,8 @@ ROWS: dict[str, tuple[str, Any]] = {
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
     "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
     "exception_id": ("exc", ApprovalException),
-    "close_id": ("bkc", BookClose),
+    "close_id": ("bkc", BookClose), "remittance_id": ("rem", Remittance),
+    "invoice_id": ("inv", Invoice),
 }  # fmt: skip
 # Where the same word stands for something else.
 INSTEAD = {
@@ -193,6 +202,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "session_id": ("ses", first(UserSession, user_id=owner.id)),
         "place_id": ("pla", first(Grant, user_id=owner.id)),
         "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id, payee_kind="promoter")),
+        "profile_id": ("txp", first(TaxProfile, payee_id=promoter_id, payee_kind="promoter")),
         "agency_id": ("agn", ours.agency),
         "limit_id": ("lim", first(ApprovalLimit, user_id=ours.checker.id)),
         "delegation_id": ("dlg", first(Grant, delegated_by=ours.checker.id)),

@@ -20,6 +20,7 @@ from affiliate.consoles.agency import (  # noqa: E402
     promoters,
     shares,
     statements,
+    tax,
     withdrawing,
 )
 
@@ -29,4 +30,4 @@ def _on_every_page() -> dict[str, Any]:
     return {"public_id": ids.encode}
 
 
-__all__ = ["bp", "money", "orders", "promoters", "shares", "statements", "withdrawing"]
+__all__ = ["bp", "money", "orders", "promoters", "shares", "statements", "tax", "withdrawing"]

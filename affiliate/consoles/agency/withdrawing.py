@@ -30,4 +30,5 @@ def _asker() -> Asker:
         "agency/_layout.html",
         "agency.withdraw",
         "agency.money",
+        "agency.tax",
     )

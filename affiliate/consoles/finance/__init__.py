@@ -30,6 +30,7 @@ from affiliate.consoles.finance import (  # noqa: E402
     settlements,
     standing_in,
     statements,
+    tax,
     withdrawals,
     words,
     write_offs,
@@ -51,5 +52,5 @@ def _on_every_page() -> dict[str, Any]:
 
 __all__ = [
     "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
-    "rails", "settlements", "standing_in", "statements", "withdrawals", "write_offs",
+    "rails", "settlements", "standing_in", "statements", "tax", "withdrawals", "write_offs",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from affiliate.consoles.finance import access, bp, figures, words
+from affiliate.consoles.finance import access, bp, figures, tax, words
 from affiliate.consoles.session import current_person, current_scope
 from affiliate.db import db
 from affiliate.people.queries import within
@@ -17,10 +17,12 @@ def overview() -> ResponseReturnValue:
     scope = current_scope(Right.READ_MONEY)
     rows = figures.liabilities(scope)
     waiting = figures.waiting_settlements(scope)
+    sums = figures.by_currency(rows)
     return render_template(
         "finance/overview.html",
         rows=rows,
-        sums=figures.by_currency(rows),
+        shown=tax.shown_total([(each.to_payees, each.currency) for each in sums]),
+        sums=sums,
         waiting=waiting,
         payouts=figures.troubled_payouts(scope),
         merchants=words.merchant_names(

@@ -116,6 +116,7 @@ def payout(payout_id: str) -> ResponseReturnValue:
         account=queries.accounts([row.account_id])[row.account_id],
         events=_told(events),
         lines=lines,
+        taxes=queries.withholdings(row),
         next=cursor,
         verbs=_open_verbs(row),
         next_step=_next_step(row),

@@ -48,6 +48,18 @@ LEFT: Mapping[str, tuple[Any, Any]] = MappingProxyType(
             _("It is paid once the payee has given another account."),
         ),
         "on_hold": (_("On hold"), _("It is paid once somebody lifts the hold.")),
+        "tax_profile_missing": (
+            _("Tax data missing"),
+            _("It is paid once the payee has given them."),
+        ),
+        "invoice_missing": (
+            _("No confirmed invoice that covers it"),
+            _("It is paid once the payee has given one and you have confirmed it."),
+        ),
+        "no_exchange_rate": (
+            _("No rate of exchange for the tax table"),
+            _("It is paid once an operator has imported a rate of these days."),
+        ),
     }
 )
 # Why a withdrawal was refused by itself; people give reasons of their own.
@@ -82,6 +94,8 @@ PROVES: Mapping[str, Any] = MappingProxyType(
         "splits": _("What was split sums up as before"),
         "write_offs": _("Every write-off is booked"),
         "pay_ins": _("Every pay-in is booked"),
+        "withholdings": _("What is withheld of a payout is the sum of its lines"),
+        "remittances": _("Remitted tax is booked, and is that of its payouts"),
         "seals": _("No sealed transfer was changed"),
         "closes": _("Closed months stand as they were closed"),
         "audit": _("What was decided stands as it was written"),
@@ -97,6 +111,8 @@ COUNTED: Mapping[str, Any] = MappingProxyType(
         "withdrawals": _("Withdrawals"),
         "write_offs": _("Write-offs"),
         "pay_ins": _("Pay-ins"),
+        "withholdings": _("Lines of tax"),
+        "remittances": _("Remittances"),
         "seals": _("Seals"),
         "book_closes": _("Closed months"),
         "decisions": _("Decisions"),

@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate import formats, ids
-from affiliate.consoles import lists
+from affiliate.consoles import lists, taxing
 from affiliate.consoles.operator import bp
 from affiliate.consoles.session import current_caller
 from affiliate.db import db
@@ -18,6 +18,7 @@ from affiliate.money import EXPONENTS
 from affiliate.people import queries, service
 from affiliate.people.models import Merchant, PayoutMode
 from affiliate.people.rules import COUNTRIES, Right
+from affiliate.tax import tables
 
 
 @bp.get("/merchants/")
@@ -37,6 +38,7 @@ def create_merchant() -> ResponseReturnValue:
     try:
         facts = _facts(typed)
         home = _home(typed)
+        _check_scheme(facts["withholding"], home["country"])
     except AffiliateError as refusal:
         return _form(typed, refusal, None)
     if _is_there(facts["name"], home):
@@ -61,6 +63,7 @@ def change_merchant(merchant_id: str) -> ResponseReturnValue:
         if typed.get("version") != str(row.version):
             raise Stale(_("Somebody changed this merchant meanwhile. Load the page again."))
         facts = _facts({**typed, "currency": row.currency})
+        _check_scheme(facts["withholding"], row.country)
     except AffiliateError as refusal:
         return _form(typed, refusal, row)
     service.change_merchant(row, facts)
@@ -111,7 +114,16 @@ def _facts(typed: Any) -> dict[str, Any]:
         "minimum_payout": _amount(typed, "minimum_payout") or 0,
         "credit_limit": _amount(typed, "credit_limit"),
         "platform_fee_ppm": _fee(typed),
+        "withholding": typed.get("withholding", "").strip() or None,
+        "invoice_required": typed.get("invoice_required") == "yes",
     }
+
+
+def _check_scheme(scheme: str | None, country: str) -> None:
+    if scheme is not None and (
+        scheme not in tables.SCHEMES or tables.SCHEMES[scheme].country != country
+    ):
+        raise invalid("/withholding", "other_country", _("This is of another country."))
 
 
 def _amount(typed: Any, name: str) -> int | None:
@@ -155,6 +167,8 @@ def _typed(row: Merchant) -> dict[str, Any]:
         "credit_limit": None
         if row.credit_limit is None
         else formats.amount(row.credit_limit, row.currency),
+        "withholding": row.withholding,
+        "invoice_required": "yes" if row.invoice_required else "no",
         "platform_fee": formats.ppm(row.platform_fee_ppm).replace("%", "").strip(),
     }
 
@@ -168,5 +182,10 @@ def _form(typed: Any, refusal: AffiliateError | None, row: Merchant | None) -> R
         refusal=refusal if refusal and not faults else None,
         faults=faults,
         zones=sorted(available_timezones()),
+        schemes=[
+            (code, words)
+            for code, words in taxing.SCHEMES.items()
+            if row is None or tables.SCHEMES[code].country == row.country
+        ],
     )
     return page, refusal.status if refusal else 200

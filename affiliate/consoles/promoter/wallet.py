@@ -66,6 +66,7 @@ def payout(payout_id: str) -> ResponseReturnValue:
         account=queries.accounts([found.account_id])[found.account_id],
         events=_events(found),
         orders=_orders(found),
+        taxes=queries.withholdings(found),
         prepared=PREPARED,
         money=Money,
         waits_until=_waits_until(found),

@@ -30,4 +30,5 @@ def _asker() -> Asker:
         "promoter/_layout.html",
         "promoter.withdraw",
         "promoter.wallet",
+        "promoter.tax",
     )

@@ -5,6 +5,7 @@ from affiliate.payouts.service.calls import begin as begin_calls
 from affiliate.payouts.service.drafts import Changed as EntriesChanged
 from affiliate.payouts.service.drafts import Chunk, Payee, Run, count_payees, draft, reserve
 from affiliate.payouts.service.proofs import confirm_outcome, drop_outcome, state_outcome
+from affiliate.payouts.service.remitting import RemittedAlready, remit
 from affiliate.payouts.service.results import Report, take_results
 from affiliate.payouts.service.states import (
     NeedsTwo,
@@ -20,6 +21,7 @@ from affiliate.payouts.service.states import (
     move_all,
 )
 from affiliate.payouts.service.withdrawals import refuse, uncovered, withdraw
+from affiliate.payouts.service.withholding import estimate, payer
 from affiliate.payouts.service.writing_off import (
     approve_write_off,
     change_write_off_note,
@@ -32,9 +34,10 @@ from affiliate.payouts.service.writing_off import (
 
 __all__ = [
     "Chunk", "EntriesChanged", "NeedsTwo", "Outcome", "Payee", "PayoutNotThere", "ProviderSays",
-    "Report", "Run", "WrongState", "add_account", "approve_write_off", "begin_calls", "cancel",
-    "cancel_all", "change_write_off_note", "confirm_outcome", "count_payees", "draft",
-    "drop_outcome", "label_account", "mark_failed", "mark_paid", "mark_returned", "move_all",
-    "open_fields", "recovered", "refuse", "refuse_write_off", "request_write_off", "reserve",
-    "standing", "state_outcome", "take_results", "uncovered", "withdraw", "write_off",
+    "RemittedAlready", "Report", "Run", "WrongState", "add_account", "approve_write_off",
+    "begin_calls", "cancel", "cancel_all", "change_write_off_note", "confirm_outcome",
+    "count_payees", "draft", "drop_outcome", "estimate", "label_account", "mark_failed",
+    "mark_paid", "mark_returned", "move_all", "open_fields", "payer", "recovered", "refuse",
+    "refuse_write_off", "remit", "request_write_off", "reserve", "standing", "state_outcome",
+    "take_results", "uncovered", "withdraw", "write_off",
 ]  # fmt: skip

@@ -16,6 +16,9 @@ from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.models import Kind
 from affiliate.payouts import rails
+from affiliate.payouts.service import withholding
+from affiliate.payouts.service.withholding import Payer
+from affiliate.tax import tables
 
 Payee = tuple[str, str, int]  # currency, kind, id: the order in which a run walks through them
 NOBODY: Payee = ("", "", 0)
@@ -37,6 +40,8 @@ class Run:
     currencies: tuple[str, ...]  # empty: all
     minimum: int
     on_request: bool  # payees ask for their money; nobody is paid without asking
+    payer: Payer  # to the tax authority
+    invoices: bool  # paid against confirmed invoices only
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,12 @@ def draft(run: Run, *, after: Payee, size: int) -> Chunk | None:
         return None
     last = (found[-1].currency, found[-1].payee_kind, found[-1].payee_id)
     bounds = given(run, after, last)
-    for statement in (FORGET, JUDGE, ANALYZE, MAKE_PAYOUTS, LINES_OF_WITHDRAWALS):
+    for statement in (FORGET, JUDGE, ANALYZE):
         db.session.execute(statement, bounds)
+    withheld = withholding.withhold(run.payer, bounds)
+    for statement in (MAKE_PAYOUTS, LINES_OF_WITHDRAWALS):
+        db.session.execute(statement, bounds)
+    withholding.store(withheld)
     if db.session.execute(TAKE, bounds).first():
         raise Changed(_("Entries changed while they were taken."))
     return Chunk(last, len(found))
@@ -79,7 +88,11 @@ def reserve(run: Run) -> None:
 
 def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
     """The parameters of all statements here: payees in (after, last] of this run."""
+    scheme = tables.SCHEMES.get(run.payer.scheme)
     return {
+        "tax_country": scheme.country if scheme else None,
+        "needs_id": scheme is not None and scheme.needs_id,
+        "invoices": run.invoices,
         "merchant": run.merchant_id,
         "settlement": run.settlement_id,
         "through": run.through,
@@ -155,15 +168,39 @@ FORGET = sa.text("DROP TABLE IF EXISTS pg_temp.verdicts")
 # Without statistics the planner takes temporary tables for tiny.
 ANALYZE = sa.text("ANALYZE verdicts")
 
+# Asked only where the merchant withholds. Who is at home in another country owes it nothing.
+NO_PROFILE = """CAST(:tax_country AS text) IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM tax_profiles t
+                     WHERE t.payee_kind = coalesce(sums.payee_kind, asked.payee_kind)
+                       AND t.payee_id = coalesce(sums.payee_id, asked.payee_id)
+                       AND t.replaced_at IS NULL
+                       AND (t.country <> :tax_country OR NOT :needs_id
+                            OR t.tin_status IN ('given', 'verified')))"""
+# Confirmed invoices less what was paid on them must cover it.
+NO_INVOICE = """:invoices AND coalesce(asked.amount, sums.amount) > (
+                    SELECT coalesce(sum(i.amount), 0) FROM payout_invoices i
+                     WHERE i.merchant_id = :merchant AND i.state = 'confirmed'
+                       AND i.payee_kind = coalesce(sums.payee_kind, asked.payee_kind)
+                       AND i.payee_id = coalesce(sums.payee_id, asked.payee_id)
+                       AND i.currency = coalesce(sums.currency, asked.currency)) - (
+                    SELECT coalesce(sum(p.gross), 0) FROM payouts p
+                     WHERE p.merchant_id = :merchant AND p.invoiced
+                       AND p.state NOT IN ('failed', 'cancelled', 'returned')
+                       AND p.payee_kind = coalesce(sums.payee_kind, asked.payee_kind)
+                       AND p.payee_id = coalesce(sums.payee_id, asked.payee_id)
+                       AND p.currency = coalesce(sums.currency, asked.currency))"""
+
 JUDGE = sa.text(f"""
     CREATE TEMPORARY TABLE verdicts ON COMMIT DROP AS
     SELECT judged.*,
            CASE WHEN verdict IN ('pay', 'asked')
                 THEN nextval(pg_get_serial_sequence('payouts', 'id')) END AS payout_id,
-           CASE verdict WHEN 'asked' THEN asked ELSE amount END AS gross
+           CASE verdict WHEN 'asked' THEN asked ELSE amount END AS gross,
+           CAST(0 AS bigint) AS withheld
     FROM (
       SELECT currency, payee_kind, payee_id, coalesce(sums.amount, 0) AS amount, sums.held,
              asked.id AS withdrawal_id, asked.amount AS asked,
+             coalesce(asked.credited, 0) AS credited,
              account.id AS account_id, account.rail,
              CASE WHEN sums.amount < 0 THEN 'negative'
                   WHEN asked.id IS NULL AND sums.amount IS NULL THEN 'nothing'
@@ -173,6 +210,8 @@ JUDGE = sa.text(f"""
                   WHEN account.id IS NULL THEN 'no_account'
                   WHEN account.rail <> ALL(CAST(:rails AS text[])) THEN 'no_rail'
                   WHEN asked.is_held THEN 'on_hold'
+                  WHEN {NO_PROFILE} THEN 'tax_profile_missing'
+                  WHEN {NO_INVOICE} THEN 'invoice_missing'
                   WHEN asked.id IS NOT NULL THEN 'asked'
                   ELSE 'pay' END AS verdict
       FROM (SELECT currency, payee_kind, payee_id,
@@ -182,7 +221,7 @@ JUDGE = sa.text(f"""
             {OPEN} {UP_TO_LAST}
             GROUP BY currency, payee_kind, payee_id) AS sums
       FULL JOIN (
-            SELECT currency, payee_kind, payee_id, id, amount,
+            SELECT currency, payee_kind, payee_id, id, amount, credited,
                    EXISTS (SELECT FROM withdrawal_lines line
                              JOIN entries entry ON entry.merchant_id = line.merchant_id
                               AND entry.id = line.entry_id AND entry.on_hold IS NOT NULL
@@ -198,12 +237,12 @@ JUDGE = sa.text(f"""
 # The reference is random, so that a database restored from a backup never sends an old one again.
 MAKE_PAYOUTS = sa.text("""
     INSERT INTO payouts (merchant_id, id, settlement_id, payee_kind, payee_id, currency,
-                         account_id, rail, gross, withheld, net, state, reference,
-                         withdrawal_id, version, created_at)
+                         account_id, rail, gross, withheld, credited, net, state, reference,
+                         withdrawal_id, invoiced, version, created_at)
     SELECT :merchant, payout_id, :settlement, payee_kind, payee_id, currency, account_id, rail,
-           gross, 0, gross, 'draft',
+           gross, withheld, credited, gross - withheld, 'draft',
            'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)),
-           withdrawal_id, 1, :now
+           withdrawal_id, :invoices, 1, :now
     FROM verdicts WHERE payout_id IS NOT NULL ORDER BY payout_id
 """)
 
@@ -245,7 +284,8 @@ WHOSE = (
 RESERVE = """
     rows AS (
       SELECT CAST(:merchant AS bigint) AS merchant_id, 'reserve' AS code,
-             'payout:' || payout_id AS cause, payee_kind, payee_id, currency, amount
+             'payout:' || payout_id AS cause, payee_kind, payee_id, currency,
+             amount - credited AS amount
         FROM verdicts WHERE verdict = 'pay'
     )
 """

@@ -315,18 +315,19 @@ def _paid(payout: Payout) -> list[Posting]:
     clearing, tax = ledger.clearing(merchant, currency), ledger.tax(merchant, currency)
     postings = [
         (Code.PAY, clearing, payout.net),
-        (Code.WITHHOLD, tax, payout.withheld),
+        (Code.WITHHOLD, tax, payout.withheld - payout.credited),
     ]
     return [Posting(code, cause, source, to, amount) for code, to, amount in postings if amount]
 
 
 def _returned(payout: Payout) -> list[Posting]:
+    """Tax that was remitted stays with the authority, and counts for the next payout."""
     merchant, currency, cause = payout.merchant_id, payout.currency, f"payout:{payout.id}"
     target = ledger.available(merchant, payout.payee_kind, payout.payee_id, currency)
     clearing, tax = ledger.clearing(merchant, currency), ledger.tax(merchant, currency)
     postings = [
         (Code.RETURN, clearing, payout.net),
-        (Code.RETURN_TAX, tax, payout.withheld),
+        (Code.RETURN_TAX, tax, 0 if payout.remittance_id else payout.withheld - payout.credited),
     ]
     return [
         Posting(code, cause, source, target, amount) for code, source, amount in postings if amount
@@ -341,7 +342,7 @@ def _unreserved(merchant_id: int, payout: Payout) -> Posting:
         f"withdrawal:{asked}" if asked else f"payout:{payout.id}",
         ledger.reserved(*owner),
         ledger.available(*owner),
-        payout.gross,
+        payout.gross - payout.credited,
     )
 
 
@@ -374,7 +375,7 @@ CANCEL_ALL = """
         FROM cancelled ORDER BY id
     ), rows AS (
         SELECT merchant_id, 'unreserve' AS code, 'payout:' || id AS cause, payee_kind, payee_id,
-               currency, gross AS amount
+               currency, gross - credited AS amount
         FROM cancelled WHERE withdrawal_id IS NULL
     )
 """

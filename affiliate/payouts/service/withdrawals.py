@@ -21,7 +21,7 @@ from affiliate.ledger.service import Code, Posting
 from affiliate.money import Money
 from affiliate.payouts import rails
 from affiliate.payouts.models import Asked, PayoutAccount, Withdrawal, WithdrawalLine
-from affiliate.payouts.service import writing_off
+from affiliate.payouts.service import withholding, writing_off
 from affiliate.people.models import Merchant, PayoutMode
 
 Payee = tuple[str, int]  # kind, id
@@ -65,6 +65,10 @@ def withdraw(
     entries = _free(merchant_id, payee, currency)
     there = max(0, sum(each.amount for each in entries))
     asked.amount = _checked(merchant, Money(there, currency), amount)
+    asked.credited = withholding.outstanding(merchant_id, payee, currency)
+    if asked.amount <= asked.credited:
+        message = _("Ask for more: that much went to the tax authority already.")
+        raise invalid("/amount", "credited", message)
     try:
         with db.session.begin_nested():
             db.session.add(asked)
@@ -235,13 +239,15 @@ def change_note(asked: Withdrawal, note: str | None) -> Withdrawal:
 def _reserve(asked: Withdrawal) -> Posting:
     owner = (asked.merchant_id, asked.payee_kind, asked.payee_id, asked.currency)
     available, reserved = ledger.available(*owner), ledger.reserved(*owner)
-    return Posting(Code.RESERVE, f"withdrawal:{asked.id}", available, reserved, asked.amount)
+    amount = asked.amount - asked.credited
+    return Posting(Code.RESERVE, f"withdrawal:{asked.id}", available, reserved, amount)
 
 
 def _unreserve(asked: Withdrawal) -> Posting:
     owner = (asked.merchant_id, asked.payee_kind, asked.payee_id, asked.currency)
     available, reserved = ledger.available(*owner), ledger.reserved(*owner)
-    return Posting(Code.UNRESERVE, f"withdrawal:{asked.id}", reserved, available, asked.amount)
+    amount = asked.amount - asked.credited
+    return Posting(Code.UNRESERVE, f"withdrawal:{asked.id}", reserved, available, amount)
 
 
 PAYEE = """

@@ -107,6 +107,8 @@ def _run(settlement: Settlement) -> payouts.Run:
         currencies=tuple(settlement.currencies),
         minimum=merchant.minimum_payout,
         on_request=merchant.payout_mode == PayoutMode.ON_REQUEST,
+        payer=payouts.payer(merchant.id, merchant.withholding, merchant.timezone),
+        invoices=merchant.invoice_required,
     )
 
 
