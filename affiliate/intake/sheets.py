@@ -2,9 +2,11 @@
 
 import csv
 import io
+import lzma
 import re
 import xml.parsers.expat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from decimal import Context, Decimal, InvalidOperation
 
@@ -16,6 +18,11 @@ MOST_COLUMNS = 200
 LARGEST_PART = 64 * 1024 * 1024  # bytes of an XLSX part when it is unpacked
 # XLSX keeps numbers as binary fractions; spreadsheets show 15 digits of them, and so do we.
 SHOWN = Context(prec=15)
+# What reading a damaged archive raises; RuntimeError: it is locked, or packed in an unknown way.
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, xml.parsers.expat.ExpatError, RuntimeError,
+    ValueError, OSError, EOFError,
+)  # fmt: skip
 CELL = re.compile(r"([A-Z]{1,3})\d+")
 
 Row = tuple[int, dict[str, str]]  # its number as the sheet counts, and its cells by column name
@@ -81,7 +88,7 @@ def _xlsx(content: bytes) -> Iterator[list[str]]:
                 raise BadFile(_("This is neither a CSV nor an XLSX file."))
             first = "xl/worksheets/sheet1.xml"
             yield from _cells(_part(book, first if first in names else sheets[0]), strings)
-    except (zipfile.BadZipFile, xml.parsers.expat.ExpatError, NotImplementedError, EOFError):
+    except BROKEN:
         raise BadFile(_("This is neither a CSV nor an XLSX file.")) from None
 
 

@@ -1,6 +1,7 @@
 """Files of orders: uploaded again and again, with changes and refunds; what is wrong is shown."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -216,3 +217,32 @@ def test_entities_and_bombs_in_a_spreadsheet_are_refused(monkeypatch):
     monkeypatch.setattr(sheets, "LARGEST_PART", 1000)
     with pytest.raises(BadFile):
         list(sheets.rows(xlsx(head + " " * 5000)))
+
+
+def test_a_damaged_a_locked_and_a_strangely_packed_spreadsheet_is_a_bad_file():
+    whole = xlsx(a_row(1, text("A1", "order_id")) + a_row(2, text("A2", "1")), strings=["x"])
+    assert list(sheets.rows(whole)) == [(2, {"order_id": "1"})]
+    locked = _in_every_header(whole, local=6, central=8, value=1)
+    strange = [_in_every_header(whole, local=8, central=10, value=way) for way in (12, 14, 99)]
+    damaged = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(len(whole))]
+
+    for content in (locked, *strange):
+        with pytest.raises(BadFile):
+            list(sheets.rows(content))
+    refused = 0
+    for content in damaged:
+        try:  # a changed date in a header harms nobody
+            list(sheets.rows(content))
+        except BadFile:
+            refused += 1
+    assert refused > len(whole) // 3
+
+
+def _in_every_header(content, local, central, value):
+    """With two bytes changed where an archive says how a part is kept."""
+    changed = bytearray(content)
+    for sign, place in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        for found in re.finditer(re.escape(sign), content):
+            at = found.start() + place
+            changed[at : at + 2] = value.to_bytes(2, "little")
+    return bytes(changed)
