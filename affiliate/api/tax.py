@@ -33,6 +33,7 @@ from affiliate.api.shapes import (
     Text,
     UserId,
 )
+from affiliate.db import db
 from affiliate.errors import NotFound, invalid
 from affiliate.fx import service as fx
 from affiliate.fx.models import FxRate
@@ -199,6 +200,13 @@ def all_profiles(caller: Caller, promoter_id: PromoterId, query: ListQuery) -> P
     return paging.page(found, query, by=[TaxProfile.id], show=show)
 
 
+@endpoint("GET", "/promoters/{promoter_id}/tax-profiles/{profile_id}", needs=OWNERS)
+def one(caller: Caller, promoter_id: PromoterId, profile_id: TaxProfileId) -> ProfileShown:
+    """What was said at one time."""
+    caller.require_promoter(promoter_id)
+    return show(profiles.find_of("promoter", promoter_id, profile_id))
+
+
 @endpoint("POST", "/agencies/{agency_id}/tax-profiles", needs=AGENCYS, status=201)
 def create_of_agency(caller: Caller, agency_id: AgencyId, body: NewProfile) -> ProfileShown:
     """Say who an agency is to the tax authority. What was said before is kept as replaced."""
@@ -213,6 +221,13 @@ def all_of_agency(caller: Caller, agency_id: AgencyId, query: ListQuery) -> Page
     caller.require_agency(agency_id)
     found = profiles.versions("agency", agency_id)
     return paging.page(found, query, by=[TaxProfile.id], show=show)
+
+
+@endpoint("GET", "/agencies/{agency_id}/tax-profiles/{profile_id}", needs=AGENCYS)
+def one_of_agency(caller: Caller, agency_id: AgencyId, profile_id: TaxProfileId) -> ProfileShown:
+    """What was said at one time."""
+    caller.require_agency(agency_id)
+    return show(profiles.find_of("agency", agency_id, profile_id))
 
 
 @endpoint("POST", "/tax-profiles/{profile_id}/status", needs=Right.HANDLE_MONEY)
@@ -326,6 +341,19 @@ def all_invoices(caller: Caller, query: MerchantQuery) -> Page[InvoiceShown]:
     if query.merchant is not None:
         found = found.where(Invoice.merchant_id == query.merchant)
     return paging.page(found, query, by=[Invoice.id], show=show_invoice)
+
+
+@endpoint("GET", "/invoices/{invoice_id}", needs=READERS)
+def one_invoice(caller: Caller, invoice_id: InvoiceId) -> InvoiceShown:
+    """One invoice."""
+    found = db.session.scalar(
+        sa.select(Invoice)
+        .filter_by(merchant_id=invoice_id[0], id=invoice_id[1])
+        .where(_mine(caller))
+    )
+    if found is None:
+        raise NotFound("There is no such invoice.")
+    return show_invoice(found)
 
 
 @endpoint("POST", "/invoices/{invoice_id}/confirm", needs=Right.HANDLE_MONEY)

@@ -33,6 +33,14 @@ def find(profile_id: int) -> TaxProfile:
     return found
 
 
+def find_of(payee_kind: str, payee_id: int, profile_id: int) -> TaxProfile:
+    """This payee's; anybody else's does not exist."""
+    found = find(profile_id)
+    if (found.payee_kind, found.payee_id) != (payee_kind, payee_id):
+        raise NotFound(_("There is no such tax profile."))
+    return found
+
+
 def versions(payee_kind: str, payee_id: int) -> sa.Select[TaxProfile]:
     return sa.select(TaxProfile).where(*_of(payee_kind, payee_id))
 

@@ -84,6 +84,7 @@ INSTEAD = {
     "finance.new_write_off": {"account": "debt"},
     "finance.ask_write_off": {"account": "debt"},
     "api.payout_accounts_one_of_agency": {"account_id": "agency_account"},
+    "api.tax_one_of_agency": {"profile_id": "agency_profile"},
     "api.payout_accounts_change_of_agency": {"account_id": "agency_account"},
     "api.settlements_download": {"settlement_id": "executed"},
 }
@@ -203,6 +204,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "place_id": ("pla", first(Grant, user_id=owner.id)),
         "account_id": ("acc", first(PayoutAccount, payee_id=promoter_id, payee_kind="promoter")),
         "profile_id": ("txp", first(TaxProfile, payee_id=promoter_id, payee_kind="promoter")),
+        "agency_profile": ("txp", first(TaxProfile, payee_kind="agency")),
         "agency_id": ("agn", ours.agency),
         "limit_id": ("lim", first(ApprovalLimit, user_id=ours.checker.id)),
         "delegation_id": ("dlg", first(Grant, delegated_by=ours.checker.id)),
