@@ -13,7 +13,7 @@ from affiliate import clock, exports, formats, i18n, ids
 from affiliate.consoles import purses
 from affiliate.consoles.session import current_person
 from affiliate.db import db
-from affiliate.errors import AffiliateError, NotFound, invalid
+from affiliate.errors import AffiliateError, invalid
 from affiliate.i18n import _
 from affiliate.money import EXPONENTS, Money
 from affiliate.payouts import tax_year
@@ -213,10 +213,3 @@ def needs_profile(merchant: Merchant, kind: str, payee_id: int) -> bool:
     here = profile.country == scheme.country
     no_id = profile.tin_status in (TinStatus.MISSING, TinStatus.REFUSED)
     return here and scheme.needs_id and no_id
-
-
-def profile_key(text: str) -> int:
-    try:
-        return ids.decode_one("txp", text)
-    except NotFound:
-        abort(404)

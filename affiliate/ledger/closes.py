@@ -13,8 +13,6 @@ from affiliate.ledger.models import BookClose
 
 # The database's refusal of a transfer that would come into a closed month.
 CLOSED = "ledger_transfers_open_month_check"
-# Its refusal of a month that is not the next one.
-IN_ORDER = "book_closes_in_order_check"
 
 
 def last(merchant_id: int) -> BookClose | None:

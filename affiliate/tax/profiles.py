@@ -1,7 +1,5 @@
 """What payees say of themselves: taken as a new version, shown masked."""
 
-from collections.abc import Collection
-
 import sqlalchemy as sa
 
 from affiliate import audit, clock, security
@@ -43,16 +41,6 @@ def find_of(payee_kind: str, payee_id: int, profile_id: int) -> TaxProfile:
 
 def versions(payee_kind: str, payee_id: int) -> sa.Select[TaxProfile]:
     return sa.select(TaxProfile).where(*_of(payee_kind, payee_id))
-
-
-def live_of(payees: Collection[tuple[str, int]]) -> dict[tuple[str, int], TaxProfile]:
-    found = db.session.scalars(
-        sa.select(TaxProfile).where(
-            sa.tuple_(TaxProfile.payee_kind, TaxProfile.payee_id).in_(list(payees)),
-            TaxProfile.replaced_at.is_(None),
-        )
-    )
-    return {(each.payee_kind, each.payee_id): each for each in found}
 
 
 def say(

@@ -1,7 +1,7 @@
 """A closed month takes no more transfers; what comes late is booked in the open one."""
 
 import threading
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 import pytest
@@ -22,7 +22,6 @@ from tests.factories.settlement import an_entry
 from tests.ledger.books import at_once, triggers_off
 
 SEPTEMBER, OCTOBER, NOVEMBER = date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 1)
-SAO_PAULO = timedelta(hours=3)
 
 
 @pytest.fixture(autouse=True)

@@ -108,7 +108,7 @@ def _check_account(payee: Payee, currency: str) -> None:
     if rail is None:
         message = _("There is no payout account for %(currency)s yet.", currency=currency)
         raise invalid("/currency", "no_account", message)
-    if rail not in rails.RAILS:
+    if rail not in rails.offered():
         raise invalid("/currency", "no_rail", _("Nothing can be sent to this account now."))
 
 
