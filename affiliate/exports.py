@@ -64,4 +64,14 @@ def _cell(value: Any) -> Any:
     """Texts come from outside: none may begin like a formula. Numbers may begin with a minus."""
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return harmless(value) if isinstance(value, str) else value
+
+
+def harmless(text: str) -> str:
+    """A spreadsheet must not read somebody's name as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_it_was(text: str) -> str:
+    """What `harmless` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

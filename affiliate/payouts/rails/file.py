@@ -9,6 +9,7 @@ from typing import ClassVar
 from schwifty import BIC, IBAN, exceptions
 
 from affiliate.errors import FieldError, Invalid
+from affiliate.exports import harmless
 from affiliate.i18n import _
 from affiliate.money import EXPONENTS, decimal_text
 from affiliate.payouts.rails import identifiers
@@ -41,8 +42,6 @@ COLUMNS = (
     "reference", "amount", "currency", "account_holder", "country", "iban", "bic", "bank_name",
     "bank_code", "branch", "account_number", "account_type", "tax_id",
 )  # fmt: skip
-# What a spreadsheet may take for a formula, also in its full-width form.
-FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 
 
 class FileRail:
@@ -147,11 +146,6 @@ def _row(each: Instruction) -> list[str]:
         "currency": each.currency,
         "country": each.country,
     }
-    texts = {name: _harmless(text) for name, text in cells.items()}
+    texts = {name: harmless(text) for name, text in cells.items()}
     texts["amount"] = decimal_text(each.amount, each.currency)
     return [texts.get(name, "") for name in COLUMNS]
-
-
-def _harmless(text: str) -> str:
-    """A spreadsheet must not read a payee's name as a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text

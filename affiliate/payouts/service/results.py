@@ -13,14 +13,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from affiliate import clock
+from affiliate import clock, exports
 from affiliate.errors import FieldError, Invalid, invalid
 from affiliate.i18n import _
 from affiliate.money import decimal_text
 from affiliate.payouts import queries, rails
 from affiliate.payouts.models import Payout, State
 from affiliate.payouts.rails import pain002
-from affiliate.payouts.rails.file import FORMULA
 from affiliate.payouts.service import states
 from affiliate.payouts.service.states import Outcome
 
@@ -152,9 +151,7 @@ def _plain(cell: str) -> str:
     it.
     """
     text = "".join(char if char.isprintable() else " " for char in cell).strip()
-    if text.startswith("'") and text[1:].startswith(FORMULA):
-        text = text[1:]
-    return text[:LONGEST]
+    return exports.as_it_was(text)[:LONGEST]
 
 
 def _payouts(merchant_id: int, rows: Sequence[Row]) -> dict[str, Payout]:
