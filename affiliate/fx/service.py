@@ -149,13 +149,17 @@ def _read(content: str | bytes) -> list[dict[str, Any]]:
     """UTF-8 with or without a mark, commas or semicolons, as spreadsheets save it."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        return _rows(text.lstrip("\ufeff"))
     except UnicodeDecodeError as error:
         raise Invalid(_("The file is not UTF-8 text.")) from error
-    head = text.lstrip("\ufeff").partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text.lstrip("\ufeff")),
-        delimiter=";" if head.count(";") > head.count(",") else ",",
-    )
+    except csv.Error as error:
+        raise Invalid(_("This is no CSV: %(why)s.", why=str(error))) from error
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    head = text.partition("\n")[0]
+    delimiter = ";" if head.count(";") > head.count(",") else ","
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
     names = [str(name).strip().lower() for name in reader.fieldnames or ()]
     if not set(COLUMNS) <= set(names):
         message = _("The file needs the columns %(columns)s.", columns=", ".join(COLUMNS))
@@ -194,7 +198,7 @@ def _row(cells: Mapping[str, str | None]) -> dict[str, Any]:
         day = date.fromisoformat(said["date"])
     except ValueError:
         raise ValueError(str(_("A date looks like 2026-11-30."))) from None
-    if not said["source"] or len(said["source"]) > 200:
+    if not 0 < len(said["source"]) <= 200 or not said["source"].isprintable():
         raise ValueError(str(_("Say where the rate is from.")))
     return {"base": base, "quote": quote, "day": day, "rate": _rate(said["rate"]),
             "source": said["source"]}  # fmt: skip

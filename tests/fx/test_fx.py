@@ -97,3 +97,11 @@ def test_the_last_rate_before_a_day_is_taken(database):
     assert fx.find("USD", "BRL", date(2026, 11, 26)).of(100) == 520
     assert fx.find("USD", "BRL", date(2026, 11, 19)) is None
     assert fx.find("USD", "BRL", date(2026, 12, 31), oldest=date(2026, 12, 1)) is None
+
+
+@pytest.mark.parametrize("broken", ["\x00", "x" * 200_000, "\x00" * 3 + "\n"])
+def test_what_is_no_csv_is_refused_and_nothing_is_taken(database, broken):
+    with pytest.raises(Invalid):
+        taken(HEAD + "2026-11-27,USD,BRL,5.40," + broken)
+
+    assert fx.find("USD", "BRL", date(2026, 11, 30)) is None
