@@ -41,6 +41,7 @@ ABOUT: Mapping[str, Any] = MappingProxyType(
         "payout_account": _("Payout accounts"),
         "tax": _("Remittances"),
         "tax_profile": _("Tax data"),
+        "rates": _("Rates of exchange"),
         "invoice": _("Invoices"),
         "claim": _("Claims"),
         "case": _("Cases"),

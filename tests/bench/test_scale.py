@@ -18,6 +18,7 @@ from affiliate.bench.forest import DEEP
 from affiliate.cli import main
 from affiliate.db import db, table, unit_of_work
 from affiliate.intake import service as intake
+from affiliate.intake.platforms.interface import Knock
 from affiliate.ledger.verify import verify
 from affiliate.people import queries
 from affiliate.people import service as people
@@ -43,7 +44,7 @@ def tell(filling, made, numbers):
         for number in numbers:
             body, headers = made(filling.scene, number, filling.calendar.at(number))
             again = headers | {"X-Shopify-Webhook-Id": f"again-{number}"}
-            intake.keep(filling.shop, Headers(again), body)
+            intake.keep(filling.shop, Knock(Headers(again), body))
     return intake.drain(filling.shop.merchant_id, filling.shop.id)
 
 

@@ -43,6 +43,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = MappingProxyType(
         "forgetful": Behaviour(faults=("500 after", "404")),
         "other-amount": Behaviour(faults=("other amount after",) * 3),
         "confirms": Behaviour(((0, "waiting"), (SOON, "processing"), (2 * SOON, "paid"))),
+        "waits": Behaviour(((0, "waiting"),)),
         "expires": Behaviour(((0, "waiting"), (PATIENCE, "expired")), "nobody confirmed in time"),
         "refused": Behaviour(((0, "failed"),), "the account cannot receive"),
         "fails": Behaviour(((0, "processing"), (SOON, "failed")), "the account is closed"),
