@@ -1,7 +1,6 @@
 """Shops: the connected stores of a merchant."""
 
 import base64
-import binascii
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -176,7 +175,7 @@ def take_file(caller: Caller, shop_id: ShopId, body: OrderFile) -> OrdersTaken:
     caller.require(Right.RUN_MERCHANT, shop_id[0])
     try:
         content = base64.b64decode(body.content, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise invalid("/content", "not_base64", "This is not base64.") from None
     taken = files.take(queries.shop(*shop_id), content, body.timezone)
     return OrdersTaken(orders=taken.orders, changed=taken.changed)

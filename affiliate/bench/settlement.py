@@ -302,8 +302,8 @@ ANALYZE_PAYOUTS = "ANALYZE payouts"
 
 ACCOUNTS_OF_PAYEES = """
     INSERT INTO payout_accounts (payee_kind, payee_id, rail, country, currency, fields, masked,
-                                 fingerprint, version, created_at)
-    SELECT 'promoter', id, 'file', 'BR', 'BRL', '', '', sha256(int8send(id)), 1, :now
+                                 fingerprint, used_from, name_differs, version, created_at)
+    SELECT 'promoter', id, 'file', 'BR', 'BRL', '', '', sha256(int8send(id)), :now, false, 1, :now
       FROM promoters WHERE id BETWEEN :first_payee AND :last_payee
 """
 
@@ -368,9 +368,10 @@ MOVE_RESERVED = _MOVE.format("available", "reserved", _OURS)
 
 PAYOUTS = f"""
     INSERT INTO payouts (merchant_id, settlement_id, payee_kind, payee_id, currency, account_id,
-                         rail, gross, withheld, net, state, reference, version, created_at)
-    SELECT :merchant_id, :settlement, 'promoter', payee_id, currency, p.id, p.rail, e.amount, 0,
-           e.amount, 'awaiting_approval',
+                         rail, gross, withheld, credited, invoiced, net, state, reference, version,
+                         created_at)
+    SELECT :merchant_id, :settlement, 'promoter', payee_id, currency, p.id, p.rail, e.amount, 0, 0,
+           false, e.amount, 'awaiting_approval',
            'TK' || upper(left(replace(CAST(gen_random_uuid() AS text), '-', ''), 16)), 2, :now
       FROM (SELECT payee_id, currency, sum(amount) AS amount FROM entries WHERE {_OURS}
              GROUP BY payee_id, currency) e

@@ -149,7 +149,7 @@ def _cells(content: bytes, strings: list[str]) -> list[list[str]]:
     def start(name: str, attributes: dict[str, str]) -> None:
         if name == "row":
             number = attributes.get("r", "")
-            wanted = int(number) if number.isdigit() else len(table) + 1
+            wanted = int(number) if _is_small(number) else len(table) + 1
             if wanted > MOST_ROWS:
                 raise BadFile(_("A file may have %(most)s rows.", most=MOST_ROWS))
             table.extend([] for _ in range(len(table), max(wanted, len(table) + 1)))
@@ -178,9 +178,13 @@ def _put(row: list[str], name: str, value: str) -> None:
         row[column] += value
 
 
+def _is_small(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
+
+
 def _value(kind: str, text: str, strings: list[str]) -> str:
     if kind == "s":
-        return strings[int(text)] if text.isdigit() and int(text) < len(strings) else ""
+        return strings[int(text)] if _is_small(text) and int(text) < len(strings) else ""
     if kind == "b":
         return "true" if text == "1" else "false"
     if kind != "n":

@@ -52,7 +52,7 @@ def test_from_the_form_to_the_file_while_the_pages_follow(visit, people, run_job
     desk.get_by_role("dialog").get_by_role("button", name="Approve").click()
     expect(desk.get_by_text("The settlement is approved.")).to_be_visible()
     desk.get_by_role("button", name="Hand over to the bank").click()
-    expect(desk.get_by_text("Writing the files for the bank")).to_be_visible()
+    expect(desk.get_by_role("heading", name="Being handed over")).to_be_visible()
     run_jobs()
     expect(desk.get_by_role("link", name="Download")).to_be_visible()
 

@@ -491,7 +491,8 @@ def test_release_and_refund_at_once_leave_what_is_left(app, client, busy, seed):
         return intake.drain(merchant_id, shop_id)
 
     with ThreadPoolExecutor(2) as pool:
-        results = [beside(app, pool, work).result() for work in (release, refund)]
+        both = [beside(app, pool, work) for work in (release, refund)]
+        results = [each.result() for each in both]
 
     assert [each for each in results if isinstance(each, Exception)] == []
     with unit_of_work():
