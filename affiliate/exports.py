@@ -18,9 +18,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 Rows = Callable[[], Iterable[Sequence[Any]]]
 
 
-def table(name: str, head: Sequence[str], rows: Rows) -> Response:
-    """A file to download. `rows` is called when the answer is sent, in a unit of work of its own
-    that reads everything as of one instant; it gets no request.
+def table(name: str, head: Sequence[str] | None, rows: Rows) -> Response:
+    """A file to download; without a head the first row is it. `rows` is called when the answer is
+    sent, in a unit of work of its own that reads everything as of one instant; it gets no request.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     return Response(
@@ -45,10 +45,11 @@ def _apart(pieces: Generator[str, None, None]) -> Iterator[str]:
         here.run(pieces.close)
 
 
-def _pieces(app: Flask, head: Sequence[str], rows: Rows) -> Generator[str, None, None]:
+def _pieces(app: Flask, head: Sequence[str] | None, rows: Rows) -> Generator[str, None, None]:
     with app.app_context(), unit_of_work():
         stand_still()
-        yield _text([head])
+        if head is not None:
+            yield _text([head])
         left = iter(rows())
         while some := list(islice(left, ROWS)):
             yield _text(some)

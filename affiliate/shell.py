@@ -23,7 +23,10 @@ def application() -> Iterator[None]:
     if has_app_context():
         yield
         return
-    with embedded.within_reach(config.load()) as settings, create_app(settings).app_context():
+    with (
+        embedded.within_reach(config.load()) as settings,
+        create_app(settings, doors=False).app_context(),
+    ):
         yield
 
 

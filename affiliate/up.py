@@ -135,7 +135,7 @@ def _prepare(settings: Settings, *, demo: bool) -> list[str]:
 
     from affiliate.db import db, with_migrations
 
-    app = create_app(settings)
+    app = create_app(settings, doors=False)
     with_migrations(app)
     with app.app_context():
         try:

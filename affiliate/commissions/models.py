@@ -102,6 +102,10 @@ class Entry(Owned, Model):
             "entries_available_idx", "merchant_id", "currency", "payee_kind", "payee_id",
             postgresql_where=sa.text("state = 'available'"),
         ),
+        sa.Index(
+            "entries_open_idx", "merchant_id", "state", "currency", "id",
+            postgresql_where=sa.text("state IN ('pending', 'available', 'reserved')"),
+        ),
         sa.Index("entries_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
         sa.Index(
             "entries_split_idx", "merchant_id", "split_of",

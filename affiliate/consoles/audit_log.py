@@ -106,6 +106,7 @@ WORDS: Mapping[str, Any] = MappingProxyType(
         "second_factor.removed": _p("decision", "Second factor removed"),
         "key.made": _p("decision", "Key of the API made"),
         "key.revoked": _p("decision", "Key of the API revoked"),
+        "books.exported": _p("decision", "Books saved as a file"),
         "statement.exported": _p("decision", "Statement saved as a file"),
         "audit.exported": _p("decision", "This list saved as a file"),
     }

@@ -18,7 +18,7 @@ from affiliate.people.queries import within
 from affiliate.people.rules import Scope
 from affiliate.programs import grades
 from affiliate.settlement import statements
-from affiliate.settlement.statements import Owner, Statement
+from affiliate.settlement.statements import Owner, Period, Statement
 
 MONTHS = 60  # to choose from; every other period by API
 
@@ -68,7 +68,7 @@ def of_merchants(merchant_ids: Sequence[int]) -> list[Choice]:
 
 def show(place: Place, choices: Sequence[Choice], name: str | None = None) -> ResponseReturnValue:
     """The statement asked for, or the first there is; `name` is the payee's."""
-    chosen = _chosen(choices)
+    chosen = chosen_of(choices)
     names = people.merchants({each.owner.merchant_id for each in choices})
     common: dict[str, Any] = {
         "place": place,
@@ -85,7 +85,7 @@ def show(place: Place, choices: Sequence[Choice], name: str | None = None) -> Re
         lines=list(statements.lines(statement, statements.PAGE)),
         chosen=chosen,
         merchant=names[chosen.owner.merchant_id],
-        months=_months(chosen, statement),
+        months=months(chosen, statement.period),
         codes=CODES,
         kinds=KINDS,
         drawn_at=clock.now(),
@@ -94,7 +94,7 @@ def show(place: Place, choices: Sequence[Choice], name: str | None = None) -> Re
 
 
 def download(choices: Sequence[Choice]) -> Response:
-    chosen = _chosen(choices) or abort(404)
+    chosen = chosen_of(choices) or abort(404)
     statement = _drawn(chosen)
     owner, currency, period = statement.owner, statement.currency, statement.period
     audit.record(
@@ -125,14 +125,16 @@ def _choices(found: sa.Select[*tuple[Any, ...]], owner: Any) -> list[Choice]:
     ]
 
 
-def _chosen(choices: Sequence[Choice]) -> Choice | None:
+def chosen_of(choices: Sequence[Choice]) -> Choice | None:
+    """`?of=`, or the first there is."""
     asked = request.args.get("of")
     if asked:
         return next((each for each in choices if each.key == asked), None) or abort(404)
     return choices[0] if choices else None
 
 
-def _drawn(chosen: Choice) -> Statement:
+def asked_period(chosen: Choice) -> Period:
+    """`?month=`, or the one that it is there now."""
     text = request.args.get("month", "")
     try:
         month = date.fromisoformat(f"{text}-01") if text else None
@@ -140,15 +142,18 @@ def _drawn(chosen: Choice) -> Statement:
         abort(404)
     if month is not None and not 1970 <= month.year <= 2200:
         abort(404)
-    merchant_id = chosen.owner.merchant_id
-    return statements.draw(chosen.owner, chosen.currency, statements.month_of(merchant_id, month))
+    return statements.month_of(chosen.owner.merchant_id, month)
 
 
-def _months(chosen: Choice, statement: Statement) -> list[date]:
+def months(chosen: Choice, period: Period) -> list[date]:
     """From now back to the first that anything was booked in, and the one that is shown."""
-    month = grades.month_of(clock.now(), statement.period.zone)
-    found = {statement.period.first}
+    month = grades.month_of(clock.now(), period.zone)
+    found = {period.first}
     while month >= chosen.opened and len(found) < MONTHS:
         found.add(month)
         month = grades.shifted(month, -1)
     return sorted(found, reverse=True)
+
+
+def _drawn(chosen: Choice) -> Statement:
+    return statements.draw(chosen.owner, chosen.currency, asked_period(chosen))

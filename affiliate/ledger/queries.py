@@ -1,7 +1,7 @@
 """Reads: balances, accounts and their transfers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -38,6 +38,13 @@ def has_account(merchant_id: int, owner_kind: str, owner_id: int) -> bool:
         merchant_id=merchant_id, owner_kind=owner_kind, owner_id=owner_id
     )
     return db.session.scalar(found.limit(1)) is not None
+
+
+def find(key: AccountKey) -> Account | None:
+    """None for an account that nothing was ever booked on."""
+    return db.session.scalar(
+        sa.select(Account).filter_by(**asdict(key)).execution_options(populate_existing=True)
+    )
 
 
 def balance(key: AccountKey) -> int:

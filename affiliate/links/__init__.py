@@ -4,10 +4,8 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    from affiliate.links.lookup import Lookup
     from affiliate.links.spool import Spool
     from affiliate.links.views import bp
 
-    app.extensions["links"] = Lookup()
     app.extensions["spool"] = Spool(app.config["SETTINGS"].data / "spool")
     app.register_blueprint(bp)

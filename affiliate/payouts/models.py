@@ -109,6 +109,18 @@ class Payout(Owned, Model):
         sa.UniqueConstraint("merchant_id", "settlement_id", "payee_kind", "payee_id", "currency"),
         sa.Index("payouts_payee_idx", "payee_id", "payee_kind", "merchant_id", "id"),
         sa.Index(
+            "payouts_waiting_idx", "merchant_id", "currency", "id",
+            postgresql_where=sa.text("state IN ('accepted', 'unknown')"),
+        ),
+        sa.Index(
+            "payouts_paid_idx", "merchant_id", "currency", "paid_at",
+            postgresql_where=sa.text("paid_at IS NOT NULL"),
+        ),
+        sa.Index(
+            "payouts_provider_idx", "merchant_id", "provider_reference",
+            postgresql_where=sa.text("provider_reference IS NOT NULL"),
+        ),
+        sa.Index(
             "payouts_kept_idx", "merchant_id", "payee_kind", "payee_id", "currency",
             postgresql_where=sa.text("state = 'returned' AND remittance_id IS NOT NULL"),
         ),

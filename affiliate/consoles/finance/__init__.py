@@ -21,12 +21,16 @@ from affiliate.consoles.finance import (  # noqa: E402
     audit_log,
     closes,
     deciding,
+    downloads,
+    funding,
     ledger,
     orders,
     overview,
+    owed,
     pay_ins,
     payouts,
     rails,
+    reconciliation,
     settlements,
     standing_in,
     statements,
@@ -51,6 +55,7 @@ def _on_every_page() -> dict[str, Any]:
 
 
 __all__ = [
-    "audit_log", "bp", "closes", "deciding", "ledger", "orders", "overview", "pay_ins", "payouts",
-    "rails", "settlements", "standing_in", "statements", "tax", "withdrawals", "write_offs",
+    "audit_log", "bp", "closes", "deciding", "downloads", "funding", "ledger", "orders", "overview",
+    "owed", "pay_ins", "payouts", "rails", "reconciliation", "settlements", "standing_in",
+    "statements", "tax", "withdrawals", "write_offs",
 ]  # fmt: skip

@@ -1,5 +1,7 @@
 """One order, as far as money goes: who earned what of it, why, and in which payout it went out."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
@@ -28,18 +30,17 @@ def order(order_id: str) -> ResponseReturnValue:
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
         commissions=[(each, entries.get((each.merchant_id, each.id), [])) for each in earned],
         payees=words.payees((each.payee_kind, each.payee_id) for each in earned),
-        payouts=_payouts([entry for rows in entries.values() for entry in rows]),
+        payouts=owners([entry for rows in entries.values() for entry in rows]),
         story=[trace.sentence(step, row.currency) for step in trace.steps(credit.trace)]
         if credit
         else [],
     )
 
 
-def _payouts(entries: list[Entry]) -> dict[int, tuple[Payout, str]]:
-    """By entry: the payout that owns it now."""
+def owners(entries: Sequence[Entry]) -> dict[tuple[int, int], tuple[Payout, str]]:
+    """By entry: the payout that owns it now, and its key."""
     if not entries:
         return {}
-    merchant_id = entries[0].merchant_id
     rows = db.session.execute(
         sa.select(PayoutLine.entry_id, Payout)
         .join(
@@ -49,9 +50,13 @@ def _payouts(entries: list[Entry]) -> dict[int, tuple[Payout, str]]:
             ),
         )
         .where(
-            PayoutLine.merchant_id == merchant_id,
-            PayoutLine.entry_id.in_([each.id for each in entries]),
+            sa.tuple_(PayoutLine.merchant_id, PayoutLine.entry_id).in_(
+                [(each.merchant_id, each.id) for each in entries]
+            ),
             PayoutLine.live,
         )
     )
-    return {entry_id: (row, ids.encode("pay", merchant_id, row.id)) for entry_id, row in rows}
+    return {
+        (row.merchant_id, entry_id): (row, ids.encode("pay", row.merchant_id, row.id))
+        for entry_id, row in rows
+    }

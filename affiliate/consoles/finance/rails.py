@@ -168,7 +168,7 @@ def take_results(settlement_id: str) -> ResponseReturnValue:
 
     def take() -> None:
         nonlocal content
-        content = request.form.get("content", "") if is_sure else _uploaded()
+        content = request.form.get("content", "") if is_sure else uploaded()
         reports.append(
             service.take_results(
                 row.merchant_id, row.id, content, by=current_person().user.id, dry_run=not is_sure
@@ -184,7 +184,8 @@ def take_results(settlement_id: str) -> ResponseReturnValue:
     return redirect(url_for("finance.settlement", settlement_id=settlement_id), 303)
 
 
-def _uploaded() -> str:
+def uploaded() -> str:
+    """The text of the file that was sent."""
     file = request.files.get("file")
     if file is None or not file.filename:
         raise invalid("/file", "missing", _("Choose a file."))

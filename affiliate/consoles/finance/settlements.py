@@ -21,7 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from affiliate import audit, clock, ids
 from affiliate.consoles import lists
-from affiliate.consoles.finance import access, bp, words
+from affiliate.consoles.finance import access, bp, funding, words
 from affiliate.consoles.session import current_person, current_place, current_scope
 from affiliate.db import db
 from affiliate.errors import AffiliateError, invalid
@@ -193,6 +193,7 @@ def page(row: Settlement) -> str:
         flagged=db.session.scalar(sa.select(sa.func.count()).where(twice)),
         carried=queries.carried_over([row])[row.id],
         left=words.LEFT,
+        missing=funding.missing_for(row) if row.state in {State.REVIEW, State.APPROVED} else [],
         files=[
             (each, ids.encode("fil", each.merchant_id, each.id))
             for each in queries.files(row.merchant_id, row.id)

@@ -79,6 +79,43 @@ FLAGS: Mapping[str, Any] = MappingProxyType(
         "other_name": _("The account's holder has another name"),
     }
 )
+AGES: Mapping[str, Any] = MappingProxyType(
+    {
+        "week": _("Up to 7 days"),
+        "month": _("8 to 30 days"),
+        "quarter": _("31 to 90 days"),
+        "older": _("Over 90 days"),
+    }
+)
+HOLDS: Mapping[str, Any] = MappingProxyType(
+    {
+        "dispute": _("The buyer disputes the payment"),
+        "unread": _("The shop's last word could not be read"),
+        "merchant_unfunded": _("The merchant is past its credit limit"),
+        "risk": _("Held by a risk case"),
+    }
+)
+TABLES: Mapping[str, tuple[Any, Any]] = MappingProxyType(
+    {
+        "entries": (_("What is owed"), _("Every entry that is not paid, as it stands now.")),
+        "accounts": (_("Accounts"), _("Every account of the ledger with its two totals.")),
+        "transfers": (_("Transfers"), _("All that was booked in a month, from where to where.")),
+        "payouts": (_("Payouts"), _("All that were made in a month, with what became of them.")),
+        "pay_ins": (_("Pay-ins"), _("All that were booked in a month.")),
+    }
+)
+# How a line of a bank's statement stands to the books, and the tone to say it in.
+FOUND: Mapping[str, tuple[Any, str]] = MappingProxyType(
+    {
+        "agrees": (_("Agrees"), "done"),
+        "to_mark": (_("Paid at the bank, not yet in the books"), "wait"),
+        "to_return": (_("Came back; the books have it as paid"), "wait"),
+        "other_amount": (_("Another amount than in the books"), "bad"),
+        "other_state": (_("Paid at the bank, but should not have left"), "bad"),
+        "unknown_in": (_("Money in that the books do not know"), "wait"),
+        "unknown_out": (_("Money out that the books do not know"), "bad"),
+    }
+)
 PROVES: Mapping[str, Any] = MappingProxyType(
     {
         "totals": _("Every balance is the sum of its transfers"),
