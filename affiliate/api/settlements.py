@@ -1,6 +1,6 @@
 """Settlements: one payer's run through an instant, approved once by a second person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -248,9 +248,7 @@ def all_settlements(caller: Caller, query: SettlementQuery) -> Page[SettlementSh
     if query.state is not None:
         found = found.where(Settlement.state == query.state)
     rows, following = paging.rows(found, query, by=[Settlement.id])
-    counts, carried = queries.payouts_by_state(rows), queries.carried_over(rows)
-    shown = [SettlementShown(**_fields(row, counts, carried)) for row in rows]
-    return Page(data=shown, next=following)
+    return Page(data=[SettlementShown(**each) for each in _fields(rows)], next=following)
 
 
 @endpoint("GET", "/settlements/{settlement_id}", needs=Right.READ_MONEY)
@@ -365,7 +363,6 @@ def payee(kind: str, payee_id: int) -> str:
 
 
 def detail(settlement: Settlement) -> SettlementDetail:
-    rows = [settlement]
     flags = [
         Flag(
             code="reversed_since_built",
@@ -385,7 +382,7 @@ def detail(settlement: Settlement) -> SettlementDetail:
         for each in queries.flags(settlement)
     ]
     found = queries.files(settlement.merchant_id, settlement.id)
-    fields = _fields(settlement, queries.payouts_by_state(rows), queries.carried_over(rows))
+    (fields,) = _fields([settlement])
     return SettlementDetail(
         **fields,
         flags=flags,
@@ -409,8 +406,14 @@ def _compared(settlement: Settlement) -> list[Compared]:
     ]
 
 
-def _fields(
-    row: Settlement, counts: dict[int, dict[str, int]], carried: dict[int, list[Any]]
+def _fields(rows: Sequence[Settlement]) -> list[dict[str, Any]]:
+    counts, carried = queries.payouts_by_state(rows), queries.carried_over(rows)
+    sums = queries.to_pay(rows)
+    return [_of(row, sums[row.id], counts[row.id], carried[row.id]) for row in rows]
+
+
+def _of(
+    row: Settlement, sums: queries.Totals, counts: dict[str, int], carried: list[Any]
 ) -> dict[str, Any]:
     return {
         "id": (row.merchant_id, row.id),
@@ -419,15 +422,15 @@ def _fields(
         "currencies": row.currencies,
         "state": State(row.state),
         "progress": Progress(done=row.payees_done, total=row.payees_total),
-        "totals": [_total(currency, each) for currency, each in sorted(row.totals.items())],
-        "payouts": counts[row.id],
+        "totals": [_total(currency, each) for currency, each in sorted(sums.items())],
+        "payouts": counts,
         "carried_over": [
             CarriedOver(
                 reason=each.reason,
                 payees=each.payees,
                 money=Money.of(each.amount, each.currency),
             )
-            for each in carried[row.id]
+            for each in carried
         ],
         "hash": row.hash,
         "created_by": row.created_by,
@@ -444,7 +447,7 @@ def _fields(
     }
 
 
-def _total(currency: str, sums: dict[str, int]) -> Total:
+def _total(currency: str, sums: Mapping[str, int]) -> Total:
     parts = {name: Money.of(sums[name], currency) for name in ("gross", "withheld", "net")}
     return Total(currency=currency, payouts=sums["payouts"], **parts)
 

@@ -123,7 +123,7 @@ def _report(settlement: Settlement) -> None:
         f"{ids.encode('stl', settlement.merchant_id, settlement.id)} {settlement.state}"
         f" through {settlement.through.isoformat()}"
     )
-    for currency, sums in sorted(settlement.totals.items()):
+    for currency, sums in sorted(queries.to_pay([settlement])[settlement.id].items()):
         net = decimal_text(sums["net"], currency)
         click.echo(f"  {currency} {net} net in {sums['payouts']} payouts")
     for each in queries.carried_over([settlement])[settlement.id]:

@@ -1,6 +1,6 @@
 """Reads about settlements: what is in them, what was left out and why, what to look at twice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,8 @@ from affiliate.i18n import _
 from affiliate.payouts.models import Payout
 from affiliate.payouts.models import State as PayoutState
 from affiliate.settlement.models import CarryOver, Flag, PayIn, PayoutFile, Settlement, State
+
+Totals = Mapping[str, Mapping[str, int]]  # sums by currency
 
 QUIET = timedelta(minutes=1)  # a job that works writes `worked_at` many times a minute
 
@@ -60,28 +62,34 @@ def merchants_with_money(through: datetime, scope: frozenset[int] | None) -> lis
     return list(db.session.scalars(MERCHANTS, given))
 
 
-def totals(merchant_id: int, settlement_id: int) -> dict[str, dict[str, int]]:
+def to_pay(settlements: Sequence[Settlement]) -> Mapping[int, Totals]:
+    """What each of them pays. What was approved stays written in it, also when payouts are
+    cancelled afterwards; here they are left out.
+    """
+    written: dict[int, Totals] = {each.id: each.totals for each in settlements}
+    return written | dict(totals([each for each in settlements if each.approved_by is not None]))
+
+
+def totals(settlements: Sequence[Settlement]) -> Mapping[int, Totals]:
     """By currency: how many payouts that may still be paid or were, and their sums."""
-    found = db.session.execute(
+    rows = db.session.execute(
         sa.select(
+            Payout.settlement_id,
             Payout.currency,
             sa.func.count(),
             sa.cast(sa.func.sum(Payout.gross), sa.BigInteger),
             sa.cast(sa.func.sum(Payout.withheld), sa.BigInteger),
             sa.cast(sa.func.sum(Payout.net), sa.BigInteger),
         )
-        .where(
-            Payout.merchant_id == merchant_id,
-            Payout.settlement_id == settlement_id,
-            Payout.state != PayoutState.CANCELLED,
-        )
-        .group_by(Payout.currency)
+        .where(_of(Payout, settlements), Payout.state != PayoutState.CANCELLED)
+        .group_by(Payout.settlement_id, Payout.currency)
         .order_by(Payout.currency)
     )
-    return {
-        currency: {"payouts": count, "gross": gross, "withheld": withheld, "net": net}
-        for currency, count, gross, withheld, net in found
-    }
+    found: dict[int, dict[str, dict[str, int]]] = {each.id: {} for each in settlements}
+    for settlement_id, currency, count, gross, withheld, net in rows:
+        sums = {"payouts": count, "gross": gross, "withheld": withheld, "net": net}
+        found[settlement_id][currency] = sums
+    return found
 
 
 def canonical_lines(settlement: Settlement) -> Iterator[str]:
@@ -170,10 +178,11 @@ def before(settlement: Settlement) -> Settlement | None:
 def compared(settlement: Settlement, with_: Settlement) -> dict[str, tuple[int, int]]:
     """By currency: how many more payouts, and how much more money, than then."""
     nothing = {"payouts": 0, "net": 0}
+    sums = to_pay([settlement, with_])
+    ours, theirs = sums[settlement.id], sums[with_.id]
     found = {}
-    for currency in sorted(settlement.totals.keys() | with_.totals.keys()):
-        now = settlement.totals.get(currency, nothing)
-        then = with_.totals.get(currency, nothing)
+    for currency in sorted(ours.keys() | theirs.keys()):
+        now, then = ours.get(currency, nothing), theirs.get(currency, nothing)
         found[currency] = (now["payouts"] - then["payouts"], now["net"] - then["net"])
     return found
 

@@ -373,6 +373,30 @@ def test_cancelling_by_api_needs_a_reason(call, keys, built):
     assert (cancelled.json["state"], cancelled.json["reason"]) == ("cancelled", "wrong person")
 
 
+def test_what_is_cancelled_after_the_approval_is_no_longer_to_be_paid(
+    call, keys, merchant, promoter, maker, checker
+):
+    with unit_of_work():
+        caio = a_promoter("Caio")
+        an_account(caio)
+        an_entry(merchant, promoter, 4500)
+        an_entry(merchant, caio, 700)
+    settlement = approved(a_settlement(merchant, maker), checker)
+    payout = payouts_of(settlement)[0]
+    call(keys["maker"], "POST", f"/payouts/{encode('pay', merchant.id, payout.id)}/cancel",
+         {"reason": "wrong person"})  # fmt: skip
+
+    key = encode("stl", merchant.id, settlement.id)
+    for shown in (
+        call(keys["auditor"], "GET", f"/settlements/{key}").json,
+        call(keys["auditor"], "GET", "/settlements").json["data"][0],
+    ):
+        ((payouts, net),) = [(each["payouts"], each["net"]["amount"]) for each in shown["totals"]]
+        assert (payouts, net) == (1, 700)
+    db.session.refresh(settlement)
+    assert settlement.totals["BRL"]["net"] == 5200  # what was approved stays written
+
+
 # --- payout accounts -------------------------------------------------------------------------
 
 

@@ -150,7 +150,7 @@ def test_a_refusal_makes_the_money_available_again(handed_over, merchant, maker)
     (payout,) = handed_over("refused")
 
     assert payout.state == "failed"
-    assert "cannot receive" in payout.reason
+    assert payout.reason == "the account cannot receive"
     (again,) = payouts_of(a_settlement(merchant, maker))
     assert (again.net, again.reference != payout.reference) == (payout.net, True)
 

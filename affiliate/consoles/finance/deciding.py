@@ -84,7 +84,7 @@ def _approval(row: Settlement, refusal: AffiliateError | None) -> ResponseReturn
         "finance/approve.html",
         settlement=row,
         key=settlements.key(row),
-        sums=settlements.sums(row),
+        sums=settlements.sums(row.totals),
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
         me=current_person(),
         is_own=row.created_by == current_person().user.id

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,9 +74,10 @@ class Sums:
 def settlements() -> ResponseReturnValue:
     found, cursor = lists.page(_chosen(), [Settlement.id])
     by = [user for each in found for user in (each.created_by, each.approved_by)]
+    paid = queries.to_pay(found)
     return render_template(
         "finance/settlements.html",
-        rows=[(each, key(each), sums(each)) for each in found],
+        rows=[(each, key(each), sums(paid[each.id])) for each in found],
         merchants=words.merchant_names({each.merchant_id for each in found}),
         choices=access.merchants(),
         people=words.users(by),
@@ -175,6 +177,7 @@ def page(row: Settlement) -> str:
     twice = _looked_at_twice(row, lost)
     found, cursor = lists.page(_payouts_of(row, twice), [Payout.id])
     before = queries.before(row)
+    paid = queries.to_pay([row, before] if before else [row])
     me = current_person()
     exception = _exception(row)
     is_own = row.created_by == me.user.id and exception is None
@@ -182,7 +185,7 @@ def page(row: Settlement) -> str:
     return render_template(
         "finance/settlement.html",
         **_working(row),
-        sums=sums(row, before),
+        sums=sums(paid[row.id], paid[before.id] if before else {}),
         before=before,
         merchant=words.merchant_names([row.merchant_id])[row.merchant_id],
         people=words.users(by),
@@ -225,8 +228,7 @@ def payout_rows(found: Sequence[Payout], lost: Sequence[Any] = ()) -> list[Row]:
     ]
 
 
-def sums(row: Settlement, before: Settlement | None = None) -> list[Sums]:
-    earlier = before.totals if before else {}
+def sums(paid: queries.Totals, before: queries.Totals = MappingProxyType({})) -> list[Sums]:
     return [
         Sums(
             currency,
@@ -234,9 +236,9 @@ def sums(row: Settlement, before: Settlement | None = None) -> list[Sums]:
             Money(each["gross"], currency),
             Money(each["withheld"], currency),
             Money(each["net"], currency),
-            earlier.get(currency, {}).get("net"),
+            before.get(currency, {}).get("net"),
         )
-        for currency, each in sorted(row.totals.items())
+        for currency, each in sorted(paid.items())
     ]
 
 
@@ -354,6 +356,7 @@ def _looked_at_twice(row: Settlement, lost: Sequence[Any]) -> sa.ColumnElement[b
     return sa.and_(
         Payout.merchant_id == row.merchant_id,
         Payout.settlement_id == row.id,
+        Payout.state != PayoutState.CANCELLED,
         sa.or_(
             below_zero,
             Payout.id.in_([each.id for each in lost]),

@@ -88,7 +88,9 @@ class SandboxLine:
 
 
 def _explain(_status: int, told: Any) -> Answer | None:
-    return {"refused": Answer(Said.FAILED), "not_found": Answer(Said.NOT_FOUND)}.get(told["error"])
+    if told["error"] == "refused":
+        return Answer(Said.FAILED, detail=str(told.get("reason") or ""))
+    return Answer(Said.NOT_FOUND) if told["error"] == "not_found" else None
 
 
 def _read(told: Any) -> Answer:

@@ -138,7 +138,7 @@ def _finish(settlement: Settlement, size: int) -> bool:
 
 def add_up(settlement: Settlement) -> None:
     """Totals and hash of what is in it now. Whoever approves names this hash."""
-    settlement.totals = queries.totals(settlement.merchant_id, settlement.id)
+    settlement.totals = queries.totals([settlement])[settlement.id]
     settlement.hash = rules.digest(queries.canonical_lines(settlement))
 
 
