@@ -1,6 +1,7 @@
 """What a buyer's browser tells of a checkout reaches its order, whoever comes first."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from affiliate import clock as time
 from affiliate.attribution.models import Attribution
+from affiliate.catalog import queries
 from affiliate.db import db, unit_of_work
 from affiliate.intake import checkouts, handing, service
 from affiliate.intake.models import Checkout, Event
@@ -218,3 +220,32 @@ def test_a_strange_checkout_token_spoils_no_order(client, shop):
     drain(shop)
 
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Order)) == 6
+
+
+@pytest.mark.parametrize("order_first", [True, False])
+def test_both_sides_at_once_find_each_other(app, committed, order_first):
+    with unit_of_work():
+        shop = a_shop(platform="shopify")
+        link = a_link(a_program(people.merchant(shop.merchant_id)))
+    tk, sent = a_token(link), an_order()
+    send(app.test_client(), shop, sent)
+
+    def browser():
+        with app.app_context(), unit_of_work():
+            service.hand_over(queries.door(shop.merchant_id, shop.id), CHECKOUT, [tk])
+
+    def booking():
+        with app.app_context():
+            service.drain(shop.merchant_id, shop.id)
+
+    first, second = (booking, browser) if order_first else (browser, booking)
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    service.drain(shop.merchant_id, shop.id)
+    db.session.rollback()
+    db.session.expire_all()
+
+    assert order().tokens == [tk]
