@@ -14,6 +14,8 @@ from flask import Flask, Response, current_app, request, send_from_directory, ur
 
 FOLDER = "dist"
 FOREVER = "public, max-age=31536000, immutable"
+# What stands in other people's pages keeps its address, so it must be asked for again some day.
+A_DAY = "public, max-age=86400, stale-while-revalidate=604800"
 WORTH_PACKING = (".css", ".js", ".svg")
 
 
@@ -22,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.extensions["assets"] = json.loads(manifest.read_text())
     app.jinja_env.globals["asset"] = asset
     app.view_functions["static"] = _static
+    app.add_url_rule("/affiliate.js", "affiliate_js", _affiliate)
 
 
 def asset(name: str) -> str:
@@ -42,6 +45,24 @@ def _static(filename: str) -> Response:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = FOREVER
     response.vary.add("Accept-Encoding")
+    return response
+
+
+def _affiliate() -> Response:
+    """The script that shops put into their pages (docs/shops.md), to be loaded from any site."""
+    assert current_app.static_folder
+    packed = request.accept_encodings["gzip"] > 0
+    name = current_app.extensions["assets"]["affiliate.js"]
+    response = Response(_content(Path(current_app.static_folder) / FOLDER / name, packed))
+    response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Cache-Control"] = A_DAY
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.vary.add("Accept-Encoding")
+    response.add_etag()
+    response.make_conditional(request.environ)
     return response
 
 

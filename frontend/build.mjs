@@ -57,6 +57,19 @@ const scripts = async () => {
   }
 };
 
+// What shops put into their pages, under a name that never changes (affiliate/assets.py).
+const affiliate = async () => {
+  const { outputFiles } = await build({
+    absWorkingDir: here,
+    entryPoints: ["shop/affiliate.js"],
+    minify: true,
+    target: "es2018", // browsers inside of apps are old
+    write: false,
+    logLevel: "warning",
+  });
+  keep("affiliate.js", outputFiles[0].contents);
+};
+
 const libraries = () => {
   keep("htmx.js", file("node_modules/htmx.org/dist/htmx.min.js"));
   keep("hx-sse.js", file("node_modules/htmx.org/dist/ext/hx-sse.min.js"));
@@ -89,6 +102,7 @@ mkdirSync(out, { recursive: true });
 if (process.argv[2] === undefined) icons();
 styles();
 await scripts();
+await affiliate();
 libraries();
 for (const name of readdirSync(join(here, "images"))) keep(name, file("images", name));
 licences();

@@ -1,7 +1,7 @@
 """Inbox jobs: book what waits, ask the shops, ring again for lost bells, forget old bodies."""
 
 from affiliate import jobs
-from affiliate.intake import fetching, pulling, service
+from affiliate.intake import checkouts, fetching, pulling, service
 from workers import context
 from workers.context import task
 
@@ -40,3 +40,4 @@ def sweep_pulls() -> None:
 def forget_bodies() -> None:
     service.forget_bodies()
     pulling.forget()
+    checkouts.forget()

@@ -20,7 +20,7 @@ from affiliate.intake.models import Event, Pull
 
 log = structlog.get_logger(__name__)
 
-READ_BY_US = ("fetched", "pulled", "file")  # topics of what no webhook brought
+READ_BY_US = ("fetched", "pulled", "file", "checkout")  # topics of what no webhook brought
 DAY = timedelta(hours=24)
 LATE = timedelta(minutes=10)
 BEHIND = timedelta(hours=2)

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Json, Model, Owned, of_merchant, same_merchant
+from affiliate.db import Json, Model, Owned, Texts, of_merchant, same_merchant
 
 
 class Event(Owned, Model):
@@ -47,6 +47,26 @@ class Event(Owned, Model):
         sa.Index("inbox_open_idx", "state", postgresql_where=sa.text("state <> 'done'")),
         sa.Index("inbox_old_idx", "done_at", postgresql_where=sa.text("body IS NOT NULL")),
     )  # fmt: skip
+
+
+class Checkout(Owned, Model):
+    """A buyer's checkout as two sides tell of it: the browser, which tokens led to it; the shop,
+    which order came of it. Whoever comes second joins them. Forgotten after 30 days.
+    """
+
+    __tablename__ = "checkouts"
+
+    shop_id: Mapped[int]
+    key: Mapped[bytes]  # a hash of the shop's secret name of it
+    tokens: Mapped[Texts] = mapped_column(default=list)
+    order_key: Mapped[str | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("shop_id", "shops"),
+        sa.UniqueConstraint("merchant_id", "shop_id", "key"),
+        sa.Index("checkouts_old_idx", "created_at"),
+    )
 
 
 class Pull(Owned, Model):

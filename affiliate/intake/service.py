@@ -26,14 +26,13 @@ from affiliate.commissions import queries as earned
 from affiliate.commissions import service as commissions
 from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
-from affiliate.intake import reading
+from affiliate.intake import checkouts, reading
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, Platform
 from affiliate.intake.reading import Unreadable
 from affiliate.live import channels
 from affiliate.orders import queries as order_queries
 from affiliate.orders import service as orders
-from affiliate.orders.facts import Order, RefundNotice
 from affiliate.orders.queries import Stored
 from affiliate.risk import service as risk
 
@@ -213,6 +212,18 @@ def keep_read(shop: Shop | Door, bodies: Iterable[bytes], topic: str) -> int:
     return kept
 
 
+def hand_over(shop: Door, checkout: str, tokens: Sequence[str]) -> None:
+    """What a browser says of a checkout. If its order is here already, that is told of it."""
+    order_key = checkouts.hand_over(shop, checkout, tokens)
+    if order_key is None:
+        return
+    body = checkouts.notice(order_key, tokens)
+    delivery = f"{checkouts.TOPIC}:{hashlib.sha256(body).hexdigest()}"
+    row = _row(shop, body, delivery, checkouts.TOPIC) | {"order_key": order_key}
+    if within(KEEP_READ, row) is not None:
+        jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+
+
 def _kept(shop: Shop | Door, knock: Knock, keys: Keys) -> dict[str, Any]:
     platform = PLATFORMS[shop.platform]
     body = platform.plain(keys, knock)
@@ -382,10 +393,11 @@ def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = 
 def _book(claim: Claim) -> None:
     """Read, merge, credit and book the orders of a claim."""
     platform = PLATFORMS[claim.platform]
-    reports: list[Order | RefundNotice] = []
+    reports: checkouts.Reports = []
     for event in claim.events:
         try:
-            told = platform.read(reading.load(security.unseal(event.body or b"", place=PLACE)))
+            body = reading.load(security.unseal(event.body or b"", place=PLACE))
+            told = checkouts.read(body) or platform.read(body)
         except Unreadable as error:
             claim.put_aside[event.id] = fault(error.code, error.pointer, error.message)
             continue
@@ -401,6 +413,8 @@ def _book(claim: Claim) -> None:
             # waits for a turn with the right lock.
             claim.moved[event.id] = key
     _note(claim)
+    if platform.has_checkouts:
+        reports = checkouts.join(claim.merchant_id, claim.shop_id, reports)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.lift_read(claim.merchant_id, [order.id for order in stored])

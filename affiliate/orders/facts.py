@@ -98,6 +98,16 @@ class Order:
     refunds_complete: bool = False  # the list replaces what we had; otherwise it is merged in
     disputes: tuple[Dispute, ...] = ()
     notes: tuple[Note, ...] = ()
+    # The shop's secret name of the buyer's checkout, by which a browser's word is joined. Not kept.
+    checkout: str | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenNotice:
+    """Tokens that the buyer's browser handed over after their order had come."""
+
+    order_external_id: str
+    tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +199,10 @@ def merged(known: Order | None, told: Order) -> Order:
         coupons=_together(known.coupons, told.coupons),
         sharers=_together(known.sharers, told.sharers),
     )
+
+
+def with_tokens(known: Order, tokens: tuple[str, ...]) -> Order:
+    return replace(known, tokens=_together(known.tokens, tokens))
 
 
 def _together(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from affiliate.orders.models import Line, Order, Refund, Status
 from affiliate.orders.queries import Stored
 from affiliate.people import rules as people
 
-Report = facts.Order | facts.RefundNotice
+Report = facts.Order | facts.RefundNotice | facts.TokenNotice
 
 
 class CurrencyChanged(Conflict):
@@ -39,13 +39,17 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
     """Merge reports of any number of orders into what is known; returns those orders as they are.
 
     The caller holds the lock of every order. Safe to call again with the same reports, in any
-    sequence; a refund of an unknown order waits on a stub.
+    sequence; a refund of an unknown order waits on a stub, tokens of one are nothing.
     """
     wanted = {external_id(report) for report in reports}
     known = queries.by_external_ids(merchant_id, shop_id, wanted)
     after: dict[str, facts.Order] = {key: stored.facts for key, stored in known.items()}
     for report in reports:
         key = external_id(report)
+        if isinstance(report, facts.TokenNotice):
+            if key in after:
+                after[key] = facts.with_tokens(after[key], report.tokens)
+            continue
         told, before = _as_order(report), after.get(key)
         if before is not None and before.currency != told.currency:
             raise CurrencyChanged(
@@ -83,7 +87,11 @@ def absorb(merchant_id: int, shop_id: int, reports: Sequence[Report]) -> list[St
 
 
 def known_already(
-    merchant_id: int, shop_id: int, reports: Sequence[Report], *, of_any_version: bool = False
+    merchant_id: int,
+    shop_id: int,
+    reports: Sequence[facts.Order | facts.RefundNotice],
+    *,
+    of_any_version: bool = False,
 ) -> set[str]:
     """The orders that these reports would not change, but perhaps for their version. Reads only,
     and needs no lock: what changes meanwhile changed by a newer report.
@@ -101,12 +109,12 @@ def known_already(
 
 
 def external_id(report: Report) -> str:
-    if isinstance(report, facts.RefundNotice):
-        return report.order_external_id
-    return report.external_id
+    if isinstance(report, facts.Order):
+        return report.external_id
+    return report.order_external_id
 
 
-def _as_order(report: Report) -> facts.Order:
+def _as_order(report: facts.Order | facts.RefundNotice) -> facts.Order:
     if isinstance(report, facts.RefundNotice):
         return facts.Order(
             external_id=report.order_external_id,

@@ -8,6 +8,7 @@ so that people can still sign in and guessing stays slow.
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 
 import structlog
 from flask import current_app
@@ -72,6 +73,17 @@ def forget(limit: Limit, who: str) -> None:
         _redis().delete(_key(limit, who))
     except RedisError:
         log.warning("tries are counted by this process alone", limit=limit.name)
+
+
+def neighbourhood(ip: str | None) -> str:
+    """An IPv6 customer has a whole /64 to send from."""
+    try:
+        address = ip_address(ip or "")
+    except ValueError:
+        return ""
+    if address.version == 4:
+        return str(address)
+    return str(ip_network(f"{address}/64", strict=False))
 
 
 def _in_valkey(key: str, seconds: int) -> tuple[int, int]:

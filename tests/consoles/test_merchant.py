@@ -10,6 +10,8 @@ from affiliate import clock as time
 from affiliate import ids
 from affiliate.catalog.models import Platform, Product, Shop
 from affiliate.catalog.platforms import connection
+from affiliate.config import ROOT
+from affiliate.consoles.merchant.shop_lines import PIXEL
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.links import token
@@ -336,3 +338,40 @@ def test_titles_of_shops_are_written_out_and_never_run(client, town):
     sign_in(client, town.owner)
 
     assert "<script>alert" not in client.get("/merchant/products/").text
+
+
+@pytest.mark.parametrize(
+    ("platform", "script", "pixel", "settings"),
+    [
+        ("shopify", True, True, False),
+        ("woocommerce", False, False, True),
+        ("standard", True, False, False),
+        ("youzan", False, False, False),
+    ],
+)
+def test_a_shop_shows_the_lines_to_copy_into_its_pages(
+    client, town, platform, script, pixel, settings
+):
+    sign_in(client, town.owner)
+    typed = {
+        "platform": platform, "name": "Nova", "domain": "nova.example.com", "country": "BR",
+        "currency": "BRL",
+    }  # fmt: skip
+    typed |= dict.fromkeys(connection(platform).required, "1234567890abcdef")
+
+    told = client.post("/merchant/shops/new", data=typed)
+    listed = client.get("/merchant/shops/").text
+
+    assert told.status_code == 200
+    shop = db.session.scalars(sa.select(Shop).where(Shop.name == "Nova")).one()
+    hook = f"/hooks/{ids.encode('shp', shop.merchant_id, shop.id)}/checkouts"
+    assert ("affiliate.js&#34; data-days=&#34;30&#34; defer" in told.text) is script
+    for page in (told.text, listed):
+        assert (hook in page) is pixel
+        assert ("TUIKE_DAYS" in page) is settings
+
+
+def test_the_pixel_that_is_shown_is_that_of_the_docs():
+    docs = (ROOT / "docs" / "shops.md").read_text()
+
+    assert PIXEL % "https://go.example.com/hooks/shp_…" in docs

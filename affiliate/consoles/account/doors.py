@@ -1,7 +1,7 @@
 """What the open doors have in common: reading forms, pages with secrets, limits by address."""
 
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from flask import Response, current_app, g, make_response, render_template, request
@@ -38,22 +38,11 @@ def page(template: str, *, status: int = 200, wait: int | None = None, **inside:
 
 def count_address() -> None:
     """Whatever is tried here, one address may try only so often. Refuses with TooManyTries."""
-    tries.count(FROM_ONE_ADDRESS, _neighbourhood(request.remote_addr))
+    tries.count(FROM_ONE_ADDRESS, tries.neighbourhood(request.remote_addr))
 
 
 def too_many(refusal: TooManyTries) -> TooManyRequests:
     return TooManyRequests(str(refusal.message), retry_after=refusal.retry_after)
-
-
-def _neighbourhood(ip: str | None) -> str:
-    """An IPv6 customer has a whole /64 to send from."""
-    try:
-        address = ip_address(ip or "")
-    except ValueError:
-        return ""
-    if address.version == 4:
-        return str(address)
-    return str(ip_network(f"{address}/64", strict=False))
 
 
 def on_this_machine() -> bool:

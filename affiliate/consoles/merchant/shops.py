@@ -10,7 +10,8 @@ from affiliate.catalog import queries as catalog
 from affiliate.catalog import service
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, Connection, connection, topics
-from affiliate.consoles.merchant import bp
+from affiliate.consoles.merchant import bp, shop_lines
+from affiliate.consoles.merchant.shop_lines import Lines
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
@@ -27,6 +28,7 @@ class Row:
     shop: Shop
     connection: Connection
     hook_url: str
+    lines: Lines
     health: Health
 
 
@@ -87,6 +89,7 @@ def create_shop() -> ResponseReturnValue:
         connection=connection(shop.platform),
         topics=topics(shop.platform),
         hook_url=catalog.hook_url(shop),
+        lines=shop_lines.lines(shop, shop_lines.days(merchant_id)),
     )
 
 
@@ -130,7 +133,14 @@ def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
 def _rows(merchant_id: int) -> list[Row]:
     found = catalog.shops(merchant_id)
     every = health.of_shops(found)
+    days = shop_lines.days(merchant_id)
     return [
-        Row(shop, connection(shop.platform), catalog.hook_url(shop), every[shop.id])
+        Row(
+            shop,
+            connection(shop.platform),
+            catalog.hook_url(shop),
+            shop_lines.lines(shop, days),
+            every[shop.id],
+        )
         for shop in found
     ]

@@ -84,6 +84,9 @@ class Platform:
     dated_by_us: bool = False
     """Its facts carry the time of our fetch as version, so that alone is no news."""
 
+    has_checkouts: bool = False
+    """Its orders name the checkout that a web pixel knows too (intake/checkouts.py)."""
+
     api: Api | None = None
     """How requests to the platform are addressed and authorised."""
 

@@ -128,6 +128,7 @@ def _order(body: Node) -> Order:
         lines=lines,
         refunds=tuple(_refund(each, currency) for each in body.get("refunds").items()),
         notes=_notes(body),
+        checkout=_checkout(body),
     )
 
 
@@ -200,6 +201,12 @@ def _customer(body: Node) -> Customer:
         email=mail or known.get("email").text_or_none(),
         phone=phone or known.get("phone").text_or_none(),
     )
+
+
+def _checkout(body: Node) -> str | None:
+    """What a web pixel of the checkout calls `checkout.token`."""
+    told = body.get("checkout_token").value
+    return told if isinstance(told, str) else None
 
 
 def _tokens(body: Node) -> Iterator[str]:
@@ -414,4 +421,5 @@ PLATFORM = Platform(
     topic=topic,
     api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove),
     pull=pull,
+    has_checkouts=True,
 )
