@@ -363,7 +363,10 @@ def test_what_came_back_is_paid_again_to_the_new_account(
 
     say(desk, "Mark as returned", Why="account closed")
     told(desk, "The payout is marked as returned.")
-    shows(desk, "This money did not arrive", "the next settlement pays it", "account closed")
+    shows(
+        desk, "This money did not arrive", "the next settlement pays it", "free for another payout"
+    )
+    shows(desk, "account closed")
     assert barriers(desk) == []
     assert (states(first), available(ana, merchant)) == (["returned"], 1000)
 
@@ -389,6 +392,7 @@ def test_what_came_back_is_paid_again_to_the_new_account(
     # The first one leads to what became of its money.
     other.goto(page_of(payouts_of(first)[0]))
     shows(other, "It is in another payout by now")
+    expect(other.get_by_text("free for another payout")).to_have_count(0)
     other.get_by_role("link", name=payouts_of(second)[0].reference).click()
     shows(other, "BANK-2")
 
