@@ -34,7 +34,20 @@ class NotANumber(AffiliateError):
 
 
 def init_app(app: Flask) -> None:
-    for each in (number, amount, money, price, ppm, day, short_day, month, instant, ago, seconds):
+    for each in (
+        number,
+        exchange_rate,
+        amount,
+        money,
+        price,
+        ppm,
+        day,
+        short_day,
+        month,
+        instant,
+        ago,
+        seconds,
+    ):
         app.jinja_env.filters[each.__name__] = _late(each)
 
 
@@ -50,6 +63,12 @@ def _late(written: Callable[..., Any]) -> Callable[..., Any]:
 
 def number(value: int | Decimal) -> str:
     return numbers.format_decimal(value, locale=i18n.locale())
+
+
+def exchange_rate(value: Decimal) -> str:
+    """With all its digits: `number` would keep three."""
+    exact = value.normalize()
+    return numbers.format_decimal(exact, locale=i18n.locale(), decimal_quantization=False)
 
 
 def amount(value: Money | int, currency: str | None = None) -> str:

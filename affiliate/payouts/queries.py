@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from affiliate import clock
 from affiliate.commissions.models import Entry
@@ -38,6 +39,23 @@ def withholdings(payout: Payout) -> Sequence[PayoutWithholding]:
         .filter_by(merchant_id=payout.merchant_id, payout_id=payout.id)
         .order_by(PayoutWithholding.tax)
     ).all()
+
+
+def paid_again(payout: Payout) -> Payout | None:
+    """The last payout that took over what came back from this one, as far as it stands."""
+    other, ours = aliased(PayoutLine), PayoutLine
+    return db.session.scalar(
+        sa.select(Payout)
+        .join(other, _same(other, Payout))
+        .join(ours, sa.and_(ours.merchant_id == other.merchant_id, ours.entry_id == other.entry_id))
+        .where(_same(ours, payout), ours.live.is_(False), other.live)
+        .order_by(Payout.id.desc())
+        .limit(1)
+    )
+
+
+def _same(line: Any, payout: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(line.merchant_id == payout.merchant_id, line.payout_id == payout.id)
 
 
 def account_of(

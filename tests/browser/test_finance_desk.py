@@ -213,6 +213,15 @@ def until_they_wait(count):
     raise AssertionError("they do not wait")
 
 
+def test_a_statement_is_printed_black_on_white_at_night_too(visit, maker, in_review):  # noqa: F811
+    page = visit("/finance/statements/?month=2026-10", as_=maker, theme="night")
+    page.emulate_media(media="print")
+
+    expect(page.locator(".figure").first).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator(".figure .value").first).to_have_css("color", "rgb(0, 0, 0)")
+    assert barriers(page) == []
+
+
 @pytest.fixture
 def in_steps(monkeypatch, run_jobs):
     """Jobs run beside the pages, and each batch of two calls waits to be let go."""
@@ -273,7 +282,7 @@ def test_a_provider_that_misbehaves(
     # Nobody's word alone ends it: one states it with a proof, another confirms.
     desk.get_by_role("navigation", name="States").get_by_role("link", name="Unclear").click()
     row_of(desk, lost.reference).get_by_role("link").click()
-    shows(desk, "Nobody knows whether this arrived", "names another amount")
+    shows(desk, "Nobody knows whether this arrived", "names another amount: 20.05")
     expect(desk.get_by_role("link", name="Mark as paid")).to_have_count(0)
     desk.get_by_role("link", name="Say what became of it").click()
     desk.get_by_label("It was paid.").check()
@@ -321,9 +330,10 @@ def test_results_of_the_bank(visit, merchant, maker, checker, in_review):  # noq
     assert states(settlement) == ["accepted"] * 3
 
     upload(*right)
-    shows(desk, "Nothing is changed yet", "2 lines", "BK-1", "account closed")
-    expect(row_of(desk, a)).to_contain_text("Paid")
-    expect(row_of(desk, b)).to_contain_text("Failed")
+    shows(desk, "Nothing is changed yet", "2 lines")
+    for row, words in ((a, ["Ana", "Paid", "BK-1"]), (b, ["Bia", "Failed", "account closed"])):
+        for each in words:
+            expect(row_of(desk, row)).to_contain_text(each)
     assert barriers(desk) == []
     assert states(settlement) == ["accepted"] * 3
 
@@ -332,6 +342,13 @@ def test_results_of_the_bank(visit, merchant, maker, checker, in_review):  # noq
     expect(row_of(desk, "Bia")).to_contain_text("account closed")
     assert states(settlement) == ["paid", "failed", "accepted"]
     assert payouts_of(settlement)[0].provider_reference == "BK-1"
+
+    desk.get_by_role("link", name="Results of the bank").click()
+    upload(*right)
+    shows(desk, "2 told before")
+    expect(desk.get_by_role("button", name="Take these results")).to_have_count(0)
+    desk.get_by_role("link", name="Choose another file").click()
+    expect(desk.get_by_label("File")).to_be_visible()
 
 
 def test_what_came_back_is_paid_again_to_the_new_account(
@@ -346,7 +363,10 @@ def test_what_came_back_is_paid_again_to_the_new_account(
 
     say(desk, "Mark as returned", Why="account closed")
     told(desk, "The payout is marked as returned.")
-    shows(desk, "This money did not arrive", "free for another payout", "account closed")
+    shows(
+        desk, "This money did not arrive", "the next settlement pays it", "free for another payout"
+    )
+    shows(desk, "account closed")
     assert barriers(desk) == []
     assert (states(first), available(ana, merchant)) == (["returned"], 1000)
 
@@ -369,6 +389,12 @@ def test_what_came_back_is_paid_again_to_the_new_account(
     told(other, "The payout is marked as paid.")
     second = db.session.scalars(sa.select(Settlement).order_by(Settlement.id.desc())).first()
     assert (states(second), available(ana, merchant)) == (["paid"], 0)
+    # The first one leads to what became of its money.
+    other.goto(page_of(payouts_of(first)[0]))
+    shows(other, "It is in another payout by now")
+    expect(other.get_by_text("free for another payout")).to_have_count(0)
+    other.get_by_role("link", name=payouts_of(second)[0].reference).click()
+    shows(other, "BANK-2")
 
 
 def test_an_account_changed_after_the_approval_is_for_later(
@@ -381,7 +407,7 @@ def test_an_account_changed_after_the_approval_is_for_later(
         an_account(ana, **ELSEWHERE)
     desk = visit(page_of(payout), as_=checker)
 
-    shows(desk, "replaced since")
+    shows(desk, "replaced since", "This payout still goes to the account it was made for")
     expect(desk.get_by_role("link", name="Cancel the payout")).to_be_visible()
     desk.get_by_role("link", name="Its settlement").click()
     hand_over(desk)
@@ -394,4 +420,5 @@ def test_an_account_changed_after_the_approval_is_for_later(
     desk.get_by_role("link", name="Ana").click()
     shows(desk, "With the bank")
     expect(desk.get_by_role("link", name="Cancel the payout")).to_have_count(0)
+    expect(desk.get_by_text("The payee has given another account")).to_have_count(0)
     assert states(settlement) == ["accepted"]

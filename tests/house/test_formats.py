@@ -1,6 +1,7 @@
 """Amounts, rates and times as each reader writes them, and as each types them."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -61,6 +62,18 @@ def test_a_price_has_the_readers_symbol_where_nobody_can_mistake_it(app, lang, m
 )
 def test_rates_are_percent(app, lang, rate, text):
     assert read(app, lang, lambda: formats.ppm(rate)) == text
+
+
+@pytest.mark.parametrize(
+    ("lang", "rate", "text"),
+    [
+        ("en", "5.4321000000", "5.4321"),
+        ("pt-BR", "0.0000012345", "0,0000012345"),
+        ("en", "1000.0000000000", "1,000"),
+    ],
+)
+def test_rates_of_exchange_keep_their_digits(app, lang, rate, text):
+    assert read(app, lang, lambda: formats.exchange_rate(Decimal(rate))) == text
 
 
 def test_times_are_the_readers_own(app):

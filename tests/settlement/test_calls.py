@@ -189,7 +189,7 @@ def test_a_provider_that_names_other_money_is_not_believed(handed_over, clock):
     assert payout.state == "unknown"
 
     assert asked([payout]) == ["unknown"]
-    assert "names another amount" in queries.call(payout).detail
+    assert queries.call(payout).detail == "names another amount: 10.01 BRL"
 
 
 def test_what_is_never_confirmed_is_asked_with_growing_pauses(handed_over, sandbox, clock):

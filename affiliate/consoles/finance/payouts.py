@@ -29,6 +29,7 @@ from affiliate.people.rules import Right
 from affiliate.settlement import service as settlement_service
 
 MOST_NAMES = 200  # payees that a search by name looks for
+OVER = (State.FAILED, State.RETURNED, State.CANCELLED)  # others may own its entries
 LONGEST = 300  # characters of a reason or a reference
 
 
@@ -106,6 +107,7 @@ def payout(payout_id: str) -> ResponseReturnValue:
     row = find(payout_id)
     events = queries.timeline(row)
     lines, cursor = _lines(row)
+    again = queries.paid_again(row) if row.state in OVER else None
     return render_template(
         "finance/payout.html",
         payout=row,
@@ -118,6 +120,7 @@ def payout(payout_id: str) -> ResponseReturnValue:
         lines=lines,
         taxes=queries.withholdings(row),
         next=cursor,
+        again=again and (ids.encode("pay", again.merchant_id, again.id), again),
         verbs=_open_verbs(row),
         next_step=_next_step(row),
         call=queries.call(row),

@@ -203,6 +203,11 @@ def _results(
         "finance/results.html",
         key=settlement_id,
         report=report,
+        payees=words.payees(
+            (each.payout.payee_kind, each.payout.payee_id) for each in report.changes[:SHOWN]
+        )
+        if report
+        else {},
         most=SHOWN,
         content=content,
         refusal=refusal,

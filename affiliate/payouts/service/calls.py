@@ -16,6 +16,7 @@ import structlog
 
 from affiliate import clock
 from affiliate.db import db
+from affiliate.money import EXPONENTS, Money
 from affiliate.payouts import rails
 from affiliate.payouts.models import (
     Payout,
@@ -209,8 +210,14 @@ def _believed(payout: Payout, answer: Answer) -> Answer:
     if told in {(None, None), (payout.net, payout.currency)}:
         return answer
     log.error("a provider names other money", payout=payout.id, told=told)
-    detail = f"names another amount: {answer.amount} {answer.currency}"
+    detail = f"names another amount: {_written(answer)}"
     return Answer(Said.UNKNOWN, answer.provider_reference, detail)
+
+
+def _written(answer: Answer) -> str:
+    if answer.amount is None or answer.currency not in EXPONENTS:
+        return f"{answer.amount} {answer.currency}"
+    return str(Money(answer.amount, answer.currency))
 
 
 def _take_in(
