@@ -67,7 +67,8 @@ def to_pay(settlements: Sequence[Settlement]) -> Mapping[int, Totals]:
     cancelled afterwards; here they are left out.
     """
     written: dict[int, Totals] = {each.id: each.totals for each in settlements}
-    return written | dict(totals([each for each in settlements if each.approved_by is not None]))
+    approved = [each for each in settlements if each.approved_by is not None]
+    return written | dict(totals(approved)) if approved else written
 
 
 def totals(settlements: Sequence[Settlement]) -> Mapping[int, Totals]:
