@@ -65,7 +65,7 @@ def read(content: str, currency: str) -> list[Line]:
                     each.number,
                     _day(each.day, order),
                     _amount(each, comma, currency),
-                    " ".join(each.text.split()),
+                    _one_line(each.text),
                 )
             )
         except Wrong as wrong:
@@ -205,13 +205,18 @@ def _digits(text: str) -> str:
 
 def _parsed(day: str, order: str) -> date | None:
     parts = day.split("-")
-    if len(parts) != len(order.split("-")) or not all(part.isdecimal() for part in parts):
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) <= 4 for part in parts):
         return None
     named = dict(zip(order.split("-"), map(int, parts), strict=True))
     try:
-        return date(named["%Y"], named["%m"], named["%d"]) if named["%Y"] > 1900 else None
+        found = date(named["%Y"], named["%m"], named["%d"])
     except ValueError:
         return None
+    return found if 1970 <= found.year <= 2200 else None
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _day(text: str, order: str | None) -> date:

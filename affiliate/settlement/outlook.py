@@ -113,13 +113,7 @@ def owed(scope: Scope, now: datetime) -> list[Owed]:
 
 def needs(scope: Scope, now: datetime, zone: ZoneInfo) -> list[Need]:
     """By merchant and currency, where anything is in hand or to be paid."""
-    found: dict[tuple[int, str], Need] = {}
-    for merchant_id, currency, kind, balance in _balances(scope):
-        need = found.setdefault((merchant_id, currency), Need(merchant_id, currency))
-        if kind == Kind.CLEARING:
-            need.hand = -balance
-        elif kind != Kind.PENDING:
-            setattr(need, kind, balance)
+    found = {(each.merchant_id, each.currency): each for each in needs_now(scope)}
     day = sa.cast(sa.func.timezone(zone.key, sa.func.greatest(Entry.hold_until, now)), sa.Date)
     waits = sa.or_(Entry.on_hold.is_(None), Entry.on_hold == "merchant_unfunded")
     rows = db.session.execute(
@@ -136,6 +130,18 @@ def needs(scope: Scope, now: datetime, zone: ZoneInfo) -> list[Need]:
         for each in found.values()
         if each.hand or each.reserved or each.tax or each.available or each.released
     ]
+
+
+def needs_now(scope: Scope) -> list[Need]:
+    """The same without what is still pending."""
+    found: dict[tuple[int, str], Need] = {}
+    for merchant_id, currency, kind, balance in _balances(scope):
+        need = found.setdefault((merchant_id, currency), Need(merchant_id, currency))
+        if kind == Kind.CLEARING:
+            need.hand = -balance
+        elif kind != Kind.PENDING:
+            setattr(need, kind, balance)
+    return list(found.values())
 
 
 def by_day(wanted: Sequence[Need], today: date) -> list[tuple[date, int]]:

@@ -36,7 +36,7 @@ def funding() -> ResponseReturnValue:
 
 def missing_for(row: Settlement) -> list[outlook.Need]:
     """Currencies of a settlement for which its merchant has sent too little yet."""
-    found = outlook.needs(frozenset({row.merchant_id}), clock.now(), i18n.zone())
+    found = outlook.needs_now(frozenset({row.merchant_id}))
     return [each for each in found if each.currency in row.totals and each.now]
 
 

@@ -199,7 +199,7 @@ def page(row: Settlement) -> str:
         missing=funding.missing_for(row) if row.state in {State.REVIEW, State.APPROVED} else [],
         files=[
             (each, ids.encode("fil", each.merchant_id, each.id))
-            for each in queries.files(row.merchant_id, row.id)
+            for each in (queries.files(row.merchant_id, row.id) if row.executed_at else [])
         ],
         me=me,
         may_approve=access.may(Right.APPROVE_SETTLEMENTS),
