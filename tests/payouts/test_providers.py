@@ -177,6 +177,16 @@ def test_other_money_is_not_believed(handed_over, rail):
     assert "another amount" in queries.call(payout).detail
 
 
+def test_another_currency_is_not_believed(handed_over):
+    """Only PayPal's answers name one."""
+    (payout,) = handed_over("paypal", "other-currency")
+
+    calling.ask(payout.merchant_id, payout.id)
+    assert seen([payout]) == ["accepted"]
+    assert "another amount: 10.00 EUR" in queries.call(payout).detail
+    until([payout], ["paid"])
+
+
 # --- what each has of its own --------------------------------------------------------------------
 
 

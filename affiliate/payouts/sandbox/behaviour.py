@@ -42,6 +42,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = MappingProxyType(
         "nonsense": Behaviour(faults=("nonsense after",)),
         "forgetful": Behaviour(faults=("500 after", "404")),
         "other-amount": Behaviour(faults=("other amount after",) * 3),
+        "other-currency": Behaviour(faults=("other currency after",) * 3),
         "confirms": Behaviour(((0, "waiting"), (SOON, "processing"), (2 * SOON, "paid"))),
         "waits": Behaviour(((0, "waiting"),)),
         "expires": Behaviour(((0, "waiting"), (PATIENCE, "expired")), "nobody confirmed in time"),

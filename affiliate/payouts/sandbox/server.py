@@ -167,6 +167,8 @@ def _go_wrong(fault: str, wire: Wire, transfer: Transfer | None = None) -> Answe
         return HTTPStatus.OK, b"<html>a proxy was here</html>"
     if fault.startswith("other amount") and transfer:
         return wire.told(replace(transfer, amount=transfer.amount + 1))
+    if fault.startswith("other currency") and transfer:
+        return wire.told(replace(transfer, currency="EUR"))
     return {"404": wire.not_found, "503 before": BUSY}.get(fault, BROKEN)
 
 
