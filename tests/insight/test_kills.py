@@ -67,7 +67,7 @@ def folder(app):
     return app.extensions["spool"].folder
 
 
-def wait(done, seconds=30.0):
+def wait(done, seconds=90.0):
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, "it takes too long"
