@@ -9,15 +9,20 @@ import signal
 import socket
 import sys
 
+from flask import Flask
+
+from affiliate import create_app
 from affiliate.insight import service
 from workers import clicks
 from workers.context import application
+
+DOORS: list[Flask] = []  # what visitors come to; a writer has none
 
 
 def web(listener: socket.socket) -> None:
     from werkzeug.serving import make_server
 
-    app = application()
+    app = DOORS[0]
     app.extensions["spool"].open()
     make_server("127.0.0.1", 0, app, threaded=True, fd=listener.fileno()).serve_forever()
 
@@ -31,6 +36,7 @@ def writer() -> None:
 def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     application()
+    DOORS.append(create_app())
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
