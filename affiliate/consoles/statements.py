@@ -133,8 +133,8 @@ def chosen_of(choices: Sequence[Choice]) -> Choice | None:
     return choices[0] if choices else None
 
 
-def asked_period(chosen: Choice) -> Period:
-    """`?month=`, or the one that it is there now."""
+def asked_month() -> date | None:
+    """`?month=`; none where none is asked for."""
     text = request.args.get("month", "")
     try:
         month = date.fromisoformat(f"{text}-01") if text else None
@@ -142,7 +142,12 @@ def asked_period(chosen: Choice) -> Period:
         abort(404)
     if month is not None and not 1970 <= month.year <= 2200:
         abort(404)
-    return statements.month_of(chosen.owner.merchant_id, month)
+    return month
+
+
+def asked_period(chosen: Choice) -> Period:
+    """That month where the merchant is, or the one that it is there now."""
+    return statements.month_of(chosen.owner.merchant_id, asked_month())
 
 
 def months(chosen: Choice, period: Period) -> list[date]:

@@ -85,7 +85,7 @@ class PayoutFile(Owned, Model):
     rail: Mapped[str]
     currency: Mapped[Currency]
     name: Mapped[str]
-    content: Mapped[bytes]  # sealed
+    content: Mapped[bytes] = mapped_column(deferred=True)  # sealed; large, read alone
     sha256: Mapped[str]  # of the content in clear
     payouts: Mapped[int]
     total: Mapped[Minor]

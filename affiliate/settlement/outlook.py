@@ -68,11 +68,6 @@ class Need:
         return max(0, self.reserved + self.tax - self.hand)
 
     @property
-    def soon(self) -> int:
-        """What is missing to pay all that can be asked for today."""
-        return max(0, self.reserved + self.tax + self.available - self.hand)
-
-    @property
     def later(self) -> int:
         """What is missing for all that is due within `AHEAD`."""
         return max(0, self.reserved + self.tax + self.available + self.pending - self.hand)
@@ -124,7 +119,9 @@ def needs(scope: Scope, now: datetime, zone: ZoneInfo) -> list[Need]:
         .order_by(day)
     )  # fmt: skip
     for merchant_id, currency, on, amount in rows:
-        found[merchant_id, currency].released[on] = amount
+        # Its first entry may have come since its accounts were read.
+        need = found.setdefault((merchant_id, currency), Need(merchant_id, currency))
+        need.released[on] = amount
     return [
         each
         for each in found.values()
@@ -139,7 +136,7 @@ def needs_now(scope: Scope) -> list[Need]:
         need = found.setdefault((merchant_id, currency), Need(merchant_id, currency))
         if kind == Kind.CLEARING:
             need.hand = -balance
-        elif kind != Kind.PENDING:
+        else:
             setattr(need, kind, balance)
     return list(found.values())
 
@@ -156,7 +153,7 @@ def by_day(wanted: Sequence[Need], today: date) -> list[tuple[date, int]]:
 
 def _balances(scope: Scope) -> list[tuple[int, str, str, int]]:
     """What payees owe back themselves lessens nobody else's claim."""
-    kinds = (Kind.CLEARING, Kind.RESERVED, Kind.TAX, Kind.AVAILABLE, Kind.PENDING)
+    kinds = (Kind.CLEARING, Kind.RESERVED, Kind.TAX, Kind.AVAILABLE)
     balance = sa.case(
         (Account.kind == Kind.AVAILABLE, sa.func.greatest(Account.credits - Account.debits, 0)),
         else_=Account.credits - Account.debits,

@@ -6,7 +6,7 @@ person decides on the page where that is done.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -48,6 +48,7 @@ class Found(StrEnum):
     TO_RETURN = "to_return"  # money of a paid payout came back
     OTHER_AMOUNT = "other_amount"
     OTHER_STATE = "other_state"  # a payout that should not have moved at all
+    TWICE = "twice"  # the statement has it a second time
     UNKNOWN_IN = "unknown_in"
     UNKNOWN_OUT = "unknown_out"
 
@@ -130,9 +131,9 @@ def open_payouts(merchant_id: int, currency: str, limit: int = 50) -> Sequence[P
 def compare(merchant_id: int, currency: str, lines: Sequence[Line], zone: ZoneInfo) -> Compared:
     books = _Books(merchant_id, currency, lines, zone)
     found = Compared([books.match(line) for line in lines])
-    found.payouts = [each for each in books.paid if each.id not in books.seen_payouts]
-    found.pay_ins = [each for each in books.came_in if each.id not in books.seen_pay_ins]
-    found.remittances = [each for each in books.remitted if each.id not in books.seen_remittances]
+    found.payouts = books.unseen(books.paid)
+    found.pay_ins = books.unseen(books.came_in)
+    found.remittances = books.unseen(books.remitted)
     return found
 
 
@@ -149,58 +150,52 @@ class _Books:
         self._payouts = self._named_payouts(words)
         self._pay_ins = self._of(PayIn, self._near(PayIn.created_at))
         self._remittances = self._of(Remittance, self._near(Remittance.created_at))
-        files = self._of(PayoutFile, self._near(PayoutFile.created_at))
-        self._files = {each.total: each for each in files}
+        several = sa.and_(self._near(PayoutFile.created_at), PayoutFile.payouts > 1)
+        self._files = self._of(PayoutFile, several)
         # What the statement should have: booked within its days, not in the slack around them.
         within = sa.and_(Payout.paid_at >= self._first, Payout.paid_at < self._end)
         self.paid = self._of(Payout, Payout.state == PayoutState.PAID, within)
         self.came_in = [each for each in self._pay_ins if self._covers(each.created_at)]
         self.remitted = [each for each in self._remittances if self._covers(each.created_at)]
-        self.seen_payouts: set[int] = set()
-        self.seen_pay_ins: set[int] = set()
-        self.seen_remittances: set[int] = set()
+        self._seen: set[tuple[str, int]] = set()
+        self._moved: set[tuple[str, int, bool]] = set()
+
+    def unseen(self, rows: Sequence[Booked]) -> list[Booked]:
+        return [each for each in rows if _name(each) not in self._seen]
 
     def match(self, line: Line) -> Match:
+        found = self._match(line)
+        subject = found.payout or found.pay_in or found.remittance or found.file
+        if subject is None:
+            return found
+        self._seen.add(_name(subject))
+        moved = (*_name(subject), line.amount > 0)
+        if moved in self._moved:
+            return replace(found, found=Found.TWICE)
+        self._moved.add(moved)
+        return found
+
+    def _match(self, line: Line) -> Match:
         if (payout := self._payout_of(line)) is not None:
-            return self._judge_payout(line, payout)
+            return _judge_payout(line, payout)
+        words, squeezed = line.text.split(), _squeezed(line.text)
         for pay_in in self._pay_ins:
-            if _names(line.text, pay_in.reference):
-                return self._judge_pay_in(line, pay_in)
+            if _names(words, squeezed, pay_in.reference):
+                return _judge_pay_in(line, pay_in)
         for remittance in self._remittances:
-            if _names(line.text, remittance.reference):
-                self.seen_remittances.add(remittance.id)
+            if _names(words, squeezed, remittance.reference):
                 found = Found.AGREES if line.amount == -remittance.amount else Found.OTHER_AMOUNT
                 return Match(line, found, remittance=remittance, ours=-remittance.amount)
-        if line.amount < 0 and (file := self._files.get(-line.amount)) is not None:
-            return self._judge_file(line, file)
+        if not OURS.search(line.text):  # it would name the one payout that it is about
+            for file in self.unseen(self._files):
+                if line.amount == -file.total:
+                    return self._judge_file(line, file)
         return Match(line, Found.UNKNOWN_IN if line.amount > 0 else Found.UNKNOWN_OUT)
-
-    def _judge_payout(self, line: Line, payout: Payout) -> Match:
-        self.seen_payouts.add(payout.id)
-        came_back = line.amount > 0
-        ours = payout.net if came_back else -payout.net
-        if line.amount != ours:
-            found = Found.OTHER_AMOUNT
-        elif came_back:
-            gone = (PayoutState.RETURNED, PayoutState.FAILED)
-            found = Found.AGREES if payout.state in gone else Found.TO_RETURN
-        elif payout.state in (PayoutState.PAID, PayoutState.RETURNED):
-            found = Found.AGREES
-        else:
-            found = Found.TO_MARK if payout.state in OPEN else Found.OTHER_STATE
-        return Match(line, found, payout=payout, ours=ours)
-
-    def _judge_pay_in(self, line: Line, pay_in: PayIn) -> Match:
-        self.seen_pay_ins.add(pay_in.id)
-        is_return = line.amount < 0 and pay_in.returned_at is not None
-        ours = -pay_in.amount if is_return else pay_in.amount
-        found = Found.AGREES if line.amount == ours else Found.OTHER_AMOUNT
-        return Match(line, found, pay_in=pay_in, ours=ours)
 
     def _judge_file(self, line: Line, file: PayoutFile) -> Match:
         """A bank may book a file as one sum; then all of its payouts left."""
         of = self._of(Payout, Payout.settlement_id == file.settlement_id, Payout.rail == file.rail)
-        self.seen_payouts |= {each.id for each in of}
+        self._seen |= {_name(each) for each in of}
         waiting = any(each.state in OPEN for each in of)
         return Match(line, Found.TO_MARK if waiting else Found.AGREES, file=file, ours=-file.total)
 
@@ -229,6 +224,32 @@ class _Books:
         return sa.and_(at >= self._first - SLACK, at < self._end + SLACK)
 
 
+def _judge_payout(line: Line, payout: Payout) -> Match:
+    came_back = line.amount > 0
+    ours = payout.net if came_back else -payout.net
+    if line.amount != ours:
+        found = Found.OTHER_AMOUNT
+    elif came_back:
+        gone = (PayoutState.RETURNED, PayoutState.FAILED)
+        found = Found.AGREES if payout.state in gone else Found.TO_RETURN
+    elif payout.state in (PayoutState.PAID, PayoutState.RETURNED):
+        found = Found.AGREES
+    else:
+        found = Found.TO_MARK if payout.state in OPEN else Found.OTHER_STATE
+    return Match(line, found, payout=payout, ours=ours)
+
+
+def _judge_pay_in(line: Line, pay_in: PayIn) -> Match:
+    is_return = line.amount < 0 and pay_in.returned_at is not None
+    ours = -pay_in.amount if is_return else pay_in.amount
+    found = Found.AGREES if line.amount == ours else Found.OTHER_AMOUNT
+    return Match(line, found, pay_in=pay_in, ours=ours)
+
+
+def _name(row: Payout | PayIn | Remittance | PayoutFile) -> tuple[str, int]:
+    return row.__tablename__, row.id
+
+
 def _start(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
@@ -238,10 +259,11 @@ def _words(text: str) -> list[str]:
     return [*OURS.findall(text), *text.split()]
 
 
-def _names(text: str, reference: str) -> bool:
+def _names(words: Sequence[str], squeezed: str, reference: str) -> bool:
+    """Whether a text, as its words and squeezed, has this reference in it."""
     if len(reference) < SHORT:
-        return reference in text.split()
-    return _squeezed(reference) in _squeezed(text)
+        return reference in words
+    return _squeezed(reference) in squeezed
 
 
 def _squeezed(text: str) -> str:

@@ -13,7 +13,7 @@ from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.people.queries import within
-from affiliate.people.rules import Right
+from affiliate.people.rules import Right, Scope
 
 # Who hands over what was approved, and who stops it before.
 HANDLERS = (Right.HANDLE_MONEY, Right.APPROVE_SETTLEMENTS)
@@ -72,6 +72,12 @@ def asked_merchant(text: str | None = None) -> int | None:
     except NotFound:
         abort(404)
     return merchant_id
+
+
+def asked_scope() -> Scope:
+    """`?merchant=` alone, or all whose money may be read."""
+    merchant_id = asked_merchant()
+    return current_scope(Right.READ_MONEY) if merchant_id is None else frozenset({merchant_id})
 
 
 def refused(act: Callable[[], object]) -> AffiliateError | None:

@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from affiliate import clock, i18n
 from affiliate.consoles.finance import access, bp, words
-from affiliate.consoles.session import current_scope
 from affiliate.money import exponent
 from affiliate.people.rules import Right
 from affiliate.settlement import outlook
@@ -16,10 +15,7 @@ from affiliate.settlement.models import Settlement
 
 @bp.get("/funding/")
 def funding() -> ResponseReturnValue:
-    merchant_id = access.asked_merchant()
-    scope = current_scope(Right.READ_MONEY) if merchant_id is None else frozenset({merchant_id})
-    now, zone = clock.now(), i18n.zone()
-    needs = outlook.needs(scope, now, zone)
+    needs = outlook.needs(access.asked_scope(), clock.now(), i18n.zone())
     currencies = sorted({each.currency for each in needs})
     return render_template(
         "finance/funding.html",

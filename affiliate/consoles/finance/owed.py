@@ -12,12 +12,10 @@ from affiliate.commissions.models import Commission, Entry
 from affiliate.consoles import lists
 from affiliate.consoles.finance import access, bp, words
 from affiliate.consoles.finance.orders import owners
-from affiliate.consoles.session import current_scope
 from affiliate.db import db
 from affiliate.money import Money
 from affiliate.orders.models import Order
 from affiliate.payouts.models import Payout
-from affiliate.people.rules import Right, Scope
 from affiliate.settlement import outlook
 
 
@@ -34,7 +32,7 @@ class Row:
 
 @bp.get("/owed/")
 def owed() -> ResponseReturnValue:
-    found = outlook.owed(_scope(), clock.now())
+    found = outlook.owed(access.asked_scope(), clock.now())
     return render_template(
         "finance/owed.html",
         found=found,
@@ -64,13 +62,8 @@ def entries() -> ResponseReturnValue:
     )
 
 
-def _scope() -> Scope:
-    merchant_id = access.asked_merchant()
-    return current_scope(Right.READ_MONEY) if merchant_id is None else frozenset({merchant_id})
-
-
 def _chosen() -> sa.Select[Any]:
-    found = sa.select(Entry).where(outlook.still_owed(_scope()))
+    found = sa.select(Entry).where(outlook.still_owed(access.asked_scope()))
     if (stage := request.args.get("stage")) in list(outlook.STAGES):
         found = found.where(Entry.state == stage)
     if currency := request.args.get("currency", "").strip().upper():

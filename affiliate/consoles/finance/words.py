@@ -112,6 +112,7 @@ FOUND: Mapping[str, tuple[Any, str]] = MappingProxyType(
         "to_return": (_("Came back; the books have it as paid"), "wait"),
         "other_amount": (_("Another amount than in the books"), "bad"),
         "other_state": (_("Paid at the bank, but should not have left"), "bad"),
+        "twice": (_("A second time on this statement"), "bad"),
         "unknown_in": (_("Money in that the books do not know"), "wait"),
         "unknown_out": (_("Money out that the books do not know"), "bad"),
     }
