@@ -270,7 +270,7 @@ def _account(name: str, kind: str) -> str:
 
 
 _ID = ":first_entry + n"
-_PAYEE = ":first_payee + n * 7919 % :payees"
+_PAYEE = ":first_payee + CAST(n AS bigint) * 7919 % :payees"
 _OTHER: dict[type[Model], dict[str, str]] = {
     Promoter: {
         "id": ":first_payee + n",

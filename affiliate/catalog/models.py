@@ -1,12 +1,12 @@
-"""What is sold and where: shops, products and their variants."""
+"""What is sold and where: shops, products, their variants and reviews."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Model, Owned, of_merchant, same_merchant
+from affiliate.db import Currency, Model, Owned, Texts, of_merchant, same_merchant
 
 
 class Platform(StrEnum):
@@ -47,7 +47,20 @@ class Shop(Owned, Model):
     __table_args__ = (of_merchant(), sa.UniqueConstraint("platform", "domain", "account"))
 
 
+class ProductGroup(Owned, Model):
+    """The same thing in several shops, each with its own price, stock and currency."""
+
+    __tablename__ = "product_groups"
+
+    name: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (of_merchant(), sa.UniqueConstraint("merchant_id", "name"))
+
+
 class Product(Owned, Model):
+    """`hidden_at` is the merchant's decision, `gone_at` the shop's: it sells it no more."""
+
     __tablename__ = "products"
 
     shop_id: Mapped[int]
@@ -59,15 +72,31 @@ class Product(Owned, Model):
     currency: Mapped[Currency]
     category: Mapped[str | None]
     stock: Mapped[int | None]  # null: not counted
+    description: Mapped[str | None]  # plain text
+    images: Mapped[Texts] = mapped_column(default=list)  # further pictures
+    list_price: Mapped[int | None]  # what it costs otherwise, while `price` is reduced
+    price_until: Mapped[datetime | None]  # from then on it costs `list_price` again
+    sold: Mapped[int | None]  # so many ever, as the shop says
+    group_id: Mapped[int | None]
     hidden_at: Mapped[datetime | None]
+    gone_at: Mapped[datetime | None]
+    synced_at: Mapped[datetime | None]  # when the shop last told us of it; null: never
+    shop_version: Mapped[int | None]  # grows with each change in the shop; older news is no news
     version: Mapped[int] = mapped_column(default=1)
 
     __table_args__ = (
         of_merchant(),
         same_merchant("shop_id", "shops"),
+        same_merchant("group_id", "product_groups"),
         sa.UniqueConstraint("merchant_id", "shop_id", "external_id"),
+        sa.Index(
+            "products_group_idx", "merchant_id", "group_id",
+            postgresql_where=sa.text("group_id IS NOT NULL"),
+        ),
         sa.CheckConstraint("price >= 0", name="price"),
-    )
+        sa.CheckConstraint("list_price >= 0", name="list_price"),
+        sa.CheckConstraint("sold >= 0", name="sold"),
+    )  # fmt: skip
 
 
 class Variant(Owned, Model):
@@ -84,4 +113,25 @@ class Variant(Owned, Model):
         of_merchant(),
         same_merchant("product_id", "products"),
         sa.UniqueConstraint("merchant_id", "product_id", "external_id"),
+    )
+
+
+class Review(Owned, Model):
+    """What a buyer wrote of a product, and where: `origin` is shown beside it."""
+
+    __tablename__ = "product_reviews"
+
+    product_id: Mapped[int]
+    origin: Mapped[str]
+    external_id: Mapped[str]
+    author: Mapped[str | None]
+    rating: Mapped[int] = mapped_column(sa.SmallInteger)  # 1 to 5
+    text: Mapped[str | None]
+    written_on: Mapped[date | None]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("product_id", "products"),
+        sa.UniqueConstraint("merchant_id", "product_id", "origin", "external_id"),
+        sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
     )

@@ -28,6 +28,14 @@ class PlanType(StrEnum):
     EXCLUSIVE = "exclusive"  # the same, and they earn by it alone: other programs lose
 
 
+class SoldOut(StrEnum):
+    """What a link to a product does that is sold out."""
+
+    REDIRECT = "redirect"  # lead to the fallback, with its token
+    PAUSE = "pause"  # be closed: lead to the fallback, and the click counts for nobody
+    IGNORE = "ignore"  # lead to the product all the same: the shop takes orders in advance
+
+
 class Program(Owned, Model):
     __tablename__ = "programs"
 
@@ -37,6 +45,7 @@ class Program(Owned, Model):
     priority: Mapped[int] = mapped_column(default=0)
     shop_ids: Mapped[Ints] = mapped_column(default=list)  # empty: all the merchant's shops
     fallback_url: Mapped[str | None]  # where dead links lead; null: the shop's front page
+    sold_out: Mapped[str] = mapped_column(default=SoldOut.REDIRECT)
     ended_at: Mapped[datetime | None]
     risk_threshold: Mapped[int] = mapped_column(default=100)  # from this score on money is held
     version: Mapped[int] = mapped_column(default=1)
@@ -45,6 +54,7 @@ class Program(Owned, Model):
         of_merchant(),
         sa.CheckConstraint("enrolment IN ('open', 'approval', 'invite')", name="enrolment"),
         sa.CheckConstraint("plan_type IN ('public', 'targeted', 'exclusive')", name="plan_type"),
+        sa.CheckConstraint("sold_out IN ('redirect', 'pause', 'ignore')", name="sold_out"),
     )
 
 
