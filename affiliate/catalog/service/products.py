@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -431,7 +431,14 @@ _UPSERT_VARIANTS = sa.text("""
 def _store_variants(merchant_id: int, variants: Mapping[int, Sequence[VariantFacts]]) -> set[int]:
     """Those given are all the variants a product has from now on. The products that changed."""
     rows = [
-        {"product_id": product_id, **asdict(variant)}
+        {
+            "product_id": product_id,
+            "external_id": variant.external_id,
+            "title": variant.title,
+            "sku": variant.sku,
+            "price": variant.price,
+            "stock": variant.stock,
+        }
         for product_id, given in variants.items()
         for variant in given
     ]
