@@ -14,6 +14,7 @@ from affiliate.intake import api, fetching, products, pulling, queries, service
 from affiliate.intake.catalogue import mercadolibre, shopify, tiendanube, woocommerce
 from affiliate.intake.models import Event, Pull
 from affiliate.intake.platforms import shopify as shopify_platform
+from affiliate.live import channels
 from tests.factories.catalog import a_shop
 from tests.factories.orders import hook
 from tests.factories.people import a_merchant
@@ -609,6 +610,30 @@ class _nobody:  # noqa: N801
 
     def __exit__(self, *_):
         pass
+
+
+def test_open_pages_are_told_of_what_changed_and_of_nothing_else(connect, client, monkeypatch):
+    """The merchant's, and one channel for all promoters who may look at the goods."""
+    shop, ours = connect(Shopify)
+    shop.put_on_shelves(2)
+    said = []
+    monkeypatch.setattr(channels, "_publish", said.append)
+    both = [f"goods:{ours.merchant_id}", f"merchant:{ours.merchant_id}"]
+    pull(ours)
+    assert said == [both]
+
+    pull(ours)
+    read_again(ours)
+    assert said == [both]
+
+    (product, _) = shop.products.values()
+    shop.change(product["id"], stock=0)
+    knock(client, ours, shop, product)
+    work(ours)
+    assert said == [both] * 2
+    with unit_of_work():
+        shops.change_product(ours, rows(ours)[product["id"]], {"hidden": True})
+    assert said == [both] * 3
 
 
 def test_a_window_of_products_is_none_of_orders(connect, clock):

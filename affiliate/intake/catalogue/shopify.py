@@ -20,7 +20,7 @@ PAGE = 100
 SMALLER = (25, 5, 1)  # when a page of products with many variants is too large
 HANDLE = re.compile(r"[^\s/?#\\%]{1,255}")
 DELETED = {"products/delete"}
-ARCHIVED = {"draft", "archived"}
+ARCHIVED = ("draft", "archived")
 
 
 def of(body: Node, topic: str) -> Node | None:
