@@ -29,6 +29,9 @@ class Job(StrEnum):
     SWEEP_INBOX = "workers.intake.sweep"
     FETCH_ORDERS = "workers.intake.fetch"
     PULL_ORDERS = "workers.intake.pull"
+    DRAIN_PRODUCTS = "workers.intake.drain_products"
+    FETCH_PRODUCTS = "workers.intake.fetch_products"
+    PULL_PRODUCTS = "workers.intake.pull_products"
     SWEEP_PULLS = "workers.intake.sweep_pulls"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
@@ -54,6 +57,9 @@ QUEUE_OF = {
     Job.SWEEP_INBOX: "intake",
     Job.FETCH_ORDERS: "intake",
     Job.PULL_ORDERS: "slow",
+    Job.DRAIN_PRODUCTS: "default",
+    Job.FETCH_PRODUCTS: "default",
+    Job.PULL_PRODUCTS: "slow",
     Job.SWEEP_PULLS: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",

@@ -1,6 +1,7 @@
 """Where an open page hears of news: the address of its stream, and the right to connect there."""
 
 import re
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
@@ -17,15 +18,19 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["live_address"] = live_address
 
 
-def live_address() -> str:
-    """For `data-live` of what is to be fetched again. Empty where nobody would tell: then the page
-    asks by itself.
+MERCHANTS = 20  # whose goods a page is told of; of the others it asks by itself
+
+
+def live_address(merchants: Collection[int] = ()) -> str:
+    """For `data-live` of what is to be fetched again, also when goods of these merchants change.
+    Empty where nobody would tell: then the page asks by itself.
     """
     settings: Settings = current_app.config["SETTINGS"]
     channel = _channel()
     if channel is None or settings.live_port == 0 or (base := _base(settings)) is None:
         return ""
-    ticket = Ticket(session.current_person().user.id, channel)
+    also = tuple(channels.goods(each) for each in sorted(set(merchants))[:MERCHANTS])
+    ticket = Ticket(session.current_person().user.id, channel, also)
     return f"{base}/live/{token.make(settings, ticket)}"
 
 

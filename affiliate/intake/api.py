@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from flask import current_app
 
@@ -94,6 +94,16 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: Node
+
+
+def next_cursor(answer: Answer) -> str:
+    """`abc` of the header `Link: <https://…?page_info=abc>; rel="next"`, beside others or not."""
+    for link in answer.headers.get("Link", "").split(","):
+        address, _, relation = link.strip().partition(">;")
+        if 'rel="next"' in relation:
+            query = parse_qs(urlsplit(address.lstrip("<")).query)
+            return next(iter(query.get("page_info", [])), "")
+    return ""
 
 
 def base_of(platform: str, api: "Api", keys: Keys) -> str:

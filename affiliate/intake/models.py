@@ -16,9 +16,11 @@ class Event(Owned, Model):
     dedup_key: Mapped[str]
     # Which order it speaks of; events of one order are handled together, by one worker.
     order_key: Mapped[str]
+    # It speaks of a product, `product:<id>`, and goes another way, so that no order waits for it.
+    goods: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     topic: Mapped[str]
     body: Mapped[bytes | None]  # sealed; dropped 30 days after done, 90 after quarantine
-    # It only says where to look: the order is fetched first. Not before `due_at`.
+    # It only says where to look: what it is about is fetched first. Not before `due_at`.
     thin: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     due_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
@@ -39,6 +41,10 @@ class Event(Owned, Model):
         sa.Index(
             "inbox_thin_idx", "merchant_id", "shop_id", "id",
             postgresql_where=sa.text("state = 'waiting' AND thin"),
+        ),
+        sa.Index(
+            "inbox_goods_idx", "merchant_id", "shop_id", "id",
+            postgresql_where=sa.text("state = 'waiting' AND goods"),
         ),
         sa.Index(
             "inbox_order_idx", "merchant_id", "shop_id", "order_key",
@@ -75,12 +81,15 @@ class Pull(Owned, Model):
     __tablename__ = "pulls"
 
     shop_id: Mapped[int]
+    what: Mapped[str] = mapped_column(default="orders", server_default="orders")
+    # All there is and not only what changed: what is not told any more is gone.
+    whole: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     since: Mapped[datetime]
     until: Mapped[datetime]
     cursor: Mapped[str] = mapped_column(default="")  # the page to ask for next
     rounds: Mapped[int] = mapped_column(default=1)  # how often it was begun from the first page
     pages: Mapped[int] = mapped_column(default=0)
-    seen: Mapped[int] = mapped_column(default=0)  # orders on the pages of this round
+    seen: Mapped[int] = mapped_column(default=0)  # orders or products on the pages of this round
     total: Mapped[int | None]  # how many the shop said there were, on the first page of this round
     moved: Mapped[bool] = mapped_column(default=False)  # and something else on a later page
     missed: Mapped[int] = mapped_column(default=0)  # of those, what no webhook had told us
@@ -92,10 +101,11 @@ class Pull(Owned, Model):
     __table_args__ = (
         of_merchant(),
         same_merchant("shop_id", "shops"),
-        sa.Index("pulls_shop_idx", "merchant_id", "shop_id", "until"),
-        # A shop is asked by one at a time.
+        sa.CheckConstraint("what IN ('orders', 'products')", name="what"),
+        sa.Index("pulls_shop_idx", "merchant_id", "shop_id", "what", "until"),
+        # A shop is asked by one at a time, for its orders and for its products.
         sa.Index(
-            "pulls_open_idx", "merchant_id", "shop_id", unique=True,
+            "pulls_open_idx", "merchant_id", "shop_id", "what", unique=True,
             postgresql_where=sa.text("ended_at IS NULL"),
         ),
     )  # fmt: skip

@@ -40,7 +40,10 @@ _FACTS = (
             Membership.state.is_distinct_from(MembershipState.ACTIVE),
         ).label("stopped"),
         sa.func.coalesce(
-            sa.or_(Product.stock <= 0, Product.hidden_at.is_not(None)), sa.false()
+            sa.or_(
+                Product.stock <= 0, Product.hidden_at.is_not(None), Product.gone_at.is_not(None)
+            ),
+            sa.false(),
         ).label("sold_out"),
         sa.func.coalesce(Product.title, Shop.name).label("title"),
         Product.image_url,

@@ -19,6 +19,11 @@ def merchant(merchant_id: int) -> str:
     return f"merchant:{merchant_id}"
 
 
+def goods(merchant_id: int) -> str:
+    """What a merchant sells: for whoever looks at it in the market."""
+    return f"goods:{merchant_id}"
+
+
 def promoter(promoter_id: int) -> str:
     return f"promoter:{promoter_id}"
 

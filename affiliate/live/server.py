@@ -74,14 +74,16 @@ class Switchboard:
         return None
 
     def join(self, listener: Listener) -> None:
-        self._by_channel.setdefault(listener.ticket.channel, set()).add(listener)
+        for channel in listener.ticket.channels:
+            self._by_channel.setdefault(channel, set()).add(listener)
         self._of_user[listener.ticket.user_id] += 1
 
     def leave(self, listener: Listener) -> None:
-        channel, user = listener.ticket.channel, listener.ticket.user_id
-        self._by_channel[channel].discard(listener)
-        if not self._by_channel[channel]:
-            del self._by_channel[channel]
+        user = listener.ticket.user_id
+        for channel in set(listener.ticket.channels):
+            self._by_channel[channel].discard(listener)
+            if not self._by_channel[channel]:
+                del self._by_channel[channel]
         self._of_user[user] -= 1
         if not self._of_user[user]:
             del self._of_user[user]

@@ -236,6 +236,16 @@ def test_a_sold_out_product_leads_to_the_shop_with_the_token(visit, clicks):
     assert len(clicks()) == 1
 
 
+def test_a_product_that_the_shop_has_no_more_leads_to_the_shop(visit):
+    product = a_product()
+    link = a_link(a_program(_merchant_of(product)), product=product)
+    gone = catalog.Gone(product.external_id, shop_version=1)
+
+    catalog.take_products(_shop_of(product), [], [gone])
+
+    assert urlsplit(visit(link).location).path == "/"
+
+
 def test_a_product_that_moves_takes_its_links_along(visit):
     product = a_product()
     link = a_link(a_program(_merchant_of(product)), product=product)

@@ -270,6 +270,17 @@ def overview(client, merchant, **options):
     return owner, address, page.headers["Content-Security-Policy"]
 
 
+def test_a_page_hears_of_the_goods_it_shows(live, client, sale):
+    """One stream, however many merchants' goods are on it; nobody else is told."""
+    text = token.make(SETTINGS, Ticket(1, "promoter:1", ("goods:7", "goods:8")))
+    assert token.read(SETTINGS, text).channels == ("promoter:1", "goods:7", "goods:8")
+    with live.stream("promoter:1", also=("goods:7", "goods:8")) as market:
+        market.begin()
+        announce("goods:9")
+        announce("goods:8")
+        assert market.next() == "event: news"
+
+
 def connects(policy):
     return re.search(r"connect-src ([^;]*);", policy)[1]
 

@@ -2,13 +2,19 @@
 
 from affiliate.catalog.service.products import (
     BULK_MAX,
+    PICTURES_MAX,
+    Gone,
     ProductExists,
     ProductFacts,
     Stored,
     VariantFacts,
     change_product,
     create_product,
+    faults_of,
+    leave_unseen,
     put_products,
+    see_products,
+    take_products,
 )
 from affiliate.catalog.service.shops import (
     Keys,
@@ -21,6 +27,8 @@ from affiliate.catalog.service.shops import (
 
 __all__ = [
     "BULK_MAX",
+    "PICTURES_MAX",
+    "Gone",
     "Keys",
     "ProductExists",
     "ProductFacts",
@@ -31,7 +39,11 @@ __all__ = [
     "change_shop",
     "create_product",
     "create_shop",
+    "faults_of",
     "keys",
+    "leave_unseen",
     "put_products",
+    "see_products",
+    "take_products",
     "webhook_secrets",
 ]
