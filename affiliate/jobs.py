@@ -30,6 +30,8 @@ class Job(StrEnum):
     FETCH_ORDERS = "workers.intake.fetch"
     PULL_ORDERS = "workers.intake.pull"
     SWEEP_PULLS = "workers.intake.sweep_pulls"
+    ASK_COUPONS = "workers.intake.ask_coupons"
+    SWEEP_COUPONS = "workers.intake.sweep_coupons"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
@@ -55,6 +57,8 @@ QUEUE_OF = {
     Job.FETCH_ORDERS: "intake",
     Job.PULL_ORDERS: "slow",
     Job.SWEEP_PULLS: "slow",
+    Job.ASK_COUPONS: "default",
+    Job.SWEEP_COUPONS: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",
