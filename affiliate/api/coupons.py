@@ -62,10 +62,10 @@ class CouponTerms(Body):
     ends_at: Instant | None = None
 
     def terms(self) -> Terms:
-        discount = self.discount or Discount()
+        discount = self.discount
         return Terms(
-            percent_ppm=discount.percent_ppm,
-            amount=_amount(discount.amount),
+            percent_ppm=discount.percent_ppm if discount else None,
+            amount=_amount(discount.amount) if discount else None,
             minimum=_amount(self.minimum),
             uses=self.uses,
             starts_at=self.starts_at,

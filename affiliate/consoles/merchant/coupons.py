@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,10 +21,11 @@ from affiliate.consoles.merchant import bp, coupon_words, typed_coupon
 from affiliate.consoles.merchant.typed_coupon import TypedCoupon
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.db import db
-from affiliate.errors import AffiliateError
+from affiliate.errors import AffiliateError, NotFound
 from affiliate.i18n import _
 from affiliate.intake.coupons import queries as in_shops
 from affiliate.intake.coupons import wishes
+from affiliate.intake.coupons.wishes import Terms
 from affiliate.intake.models import CouponState, ShopCoupon, Wish
 from affiliate.people import queries as people
 from affiliate.people.models import Promoter
@@ -50,6 +52,7 @@ class InShop:
     place: str  # where it is made by hand
     is_told: bool  # by the shop's orders
     can_be_asked: bool
+    days: tuple[date | None, date | None]  # the first and the last, in the merchant's zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class Row:
             for each in self.shops
             if each.row.wish != Wish.REMOVED and not each.row.taken_over
         ]
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it may be put into one more shop."""
+        return self.coupon.until is None and self.program.ended_at is None
 
     @property
     def is_paused(self) -> bool:
@@ -89,34 +97,54 @@ def coupons() -> ResponseReturnValue:
 @bp.get("/coupons/new")
 def new_coupon() -> ResponseReturnValue:
     given: Any = request.args
-    if (instead := given.get("instead", "")).isdecimal() and "program" not in given:
-        given = MultiDict({**_as_before(int(instead)), "instead": instead})
-    asked = _asked(given)
-    return _form(asked, None)
+    for name in ("instead", "into"):
+        if (key := given.get(name, "")).isdecimal() and "program" not in given:
+            given = MultiDict({**_as_before(int(key)), name: key})
+    return _form(_asked(given), None)
 
 
 @bp.post("/coupons/new")
 def create_coupon() -> ResponseReturnValue:
+    """A new code, or a known one into one more shop."""
     merchant_id = current_merchant_id()
     current_caller().require(Right.RUN_MERCHANT, merchant_id)
     asked = _asked(request.form)
     if asked is None:
         return _form(None, None)
-    promoter, terms, code = asked.promoter, asked.terms(), asked.code()
-    if not code:
+    known, terms = _known(asked), asked.terms()
+    promoter, code = (None, "") if known else (asked.promoter(), asked.code())
+    if not known and not code:
         asked.faults.setdefault("code", _("A code, please."))
-    if promoter is None or asked.faults:
+    if asked.faults:
         return _form(asked, None)
     try:
         with db.session.begin_nested():
-            if (instead := request.form.get("instead", "")).isdecimal():
-                wishes.remove(queries.coupon(merchant_id, int(instead), lock=True))
-            made = wishes.create(asked.program, promoter.id, code, asked.shop_ids, terms)
+            made = known or _given(asked, promoter, code, terms)
+            if known:
+                wishes.put(known, asked.program, asked.shop_ids, terms)
     except AffiliateError as refusal:
         asked.refused(refusal)
         return _form(asked, refusal)
-    flash(_("%(code)s is %(name)s's now.", code=made.code, name=promoter.name), "done")
+    flash(_("%(code)s is on its way into the shops.", code=made.code), "done")
     return redirect(url_for("merchant.coupon", coupon_id=made.id), 303)
+
+
+def _given(asked: TypedCoupon, promoter: Promoter | None, code: str, terms: Terms) -> Coupon:
+    assert promoter is not None, "or there would be a fault"
+    if (instead := asked.typed.get("instead", "")).isdecimal():
+        wishes.remove(queries.coupon(asked.program.merchant_id, int(instead), lock=True))
+    return wishes.create(asked.program, promoter.id, code, asked.shop_ids, terms)
+
+
+def _known(asked: TypedCoupon) -> Coupon | None:
+    """The coupon that is to go into one more shop, of the program that was asked for."""
+    into = asked.typed.get("into", "")
+    if not into.isdecimal():
+        return None
+    found = queries.coupon(asked.program.merchant_id, int(into), lock=True)
+    if found.program_id != asked.program.id:
+        raise NotFound(_("There is no such thing here."))
+    return found
 
 
 @bp.get("/coupons/<int:coupon_id>")
@@ -170,19 +198,21 @@ def _asked(typed: Any) -> TypedCoupon | None:
 def _as_before(coupon_id: int) -> dict[str, Any]:
     merchant_id = current_merchant_id()
     found = queries.coupon(merchant_id, coupon_id)
-    rows = in_shops.live(found)
     promoter = people.promoter(found.promoter_id)
+    known = {"program": str(found.program_id), "promoter": promoter.name}
     zone = ZoneInfo(people.merchant(merchant_id).timezone)
-    same = typed_coupon.like(rows[0], found, zone) if rows else {}
-    return {**same, "promoter": promoter.name}
+    rows = in_shops.live(found)
+    return known | (typed_coupon.like(rows[0], zone) if rows else {})
 
 
 def _form(asked: TypedCoupon | None, refusal: AffiliateError | None) -> ResponseReturnValue:
     faults = asked.faults if asked else {}
+    known = _known(asked) if asked else None
     page = render_template(
         "merchant/coupon_form.html",
         asked=asked,
-        code=asked.code() if asked else "",
+        known=known,
+        code=asked.code() if asked and not known else "",
         faults=faults,
         refusal=faults.get("") or (refusal.message if refusal and not faults else None),
         today=clock.now().astimezone(asked.zone).date().isoformat() if asked else "",
@@ -212,19 +242,22 @@ def _rows(merchant_id: int, found: Sequence[Coupon]) -> list[Row]:
     standing = in_shops.of_coupons([(merchant_id, each.id) for each in found])
     everybody = people.promoters({each.promoter_id for each in found})
     running = programs.by_keys({(merchant_id, each.program_id) for each in found})
+    zone = ZoneInfo(people.merchant(merchant_id).timezone)
     return [
         Row(
             each,
             everybody[each.promoter_id],
             running[merchant_id, each.program_id],
-            [_in_shop(row) for row in standing[merchant_id, each.id]],
+            [_in_shop(row, zone) for row in standing[merchant_id, each.id]],
         )
         for each in found
     ]
 
 
-def _in_shop(row: ShopCoupon) -> InShop:
+def _in_shop(row: ShopCoupon, zone: ZoneInfo) -> InShop:
     shop = catalog.shop(row.merchant_id, row.shop_id)
+    first = row.starts_at and row.starts_at.astimezone(zone).date()
+    last = row.ends_at and (row.ends_at.astimezone(zone) - timedelta(microseconds=1)).date()
     return InShop(
         row,
         shop,
@@ -233,4 +266,5 @@ def _in_shop(row: ShopCoupon) -> InShop:
         coupon_words.place(shop),
         coupon_words.is_told(shop),
         in_shops.can_be_asked(shop),
+        (first, last),
     )

@@ -1,7 +1,7 @@
 """A coupon as a person types it: what they left out is suggested, all that is wrong is told."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from affiliate.db import db
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
 from affiliate.intake.coupons.wishes import Terms
+from affiliate.intake.models import ShopCoupon
 from affiliate.money import Money
 from affiliate.people.models import Promoter
 from affiliate.programs.book import normal_code
@@ -68,15 +69,11 @@ class TypedCoupon:
         found = next(iter([*chosen, *self.of_program]), None)
         return found.currency if found else ""
 
-    @property
     def promoter(self) -> Promoter | None:
-        """Whoever the text fits, if that is one person."""
-        text = self.typed.get("promoter", "").strip()
-        fit = fitting(self.program, text) if text else []
-        found = [each for each in fit if each.name.casefold() == text.casefold()] or fit
+        found = self._fitting()
         if len(found) == 1:
             return found[0]
-        if not text:
+        if not self.typed.get("promoter", "").strip():
             self.faults["promoter"] = _("Whose code will it be?")
         elif not found:
             self.faults["promoter"] = _("Nobody of this name takes part in the program.")
@@ -92,12 +89,11 @@ class TypedCoupon:
     def code(self) -> str:
         """As typed; else made of the promoter's name and the percentage."""
         given = str(self.typed.get("code", "")).strip()
-        if given or not self.typed.get("promoter", "").strip():
+        found = [] if given else self._fitting()
+        if len(found) != 1:
             return given
-        promoter = self.promoter
-        self.faults.pop("promoter", None)
         percent = self.typed.get("percent", "").strip()
-        return suggested(self.program.merchant_id, promoter, percent) if promoter else ""
+        return suggested(self.program.merchant_id, found[0], percent)
 
     def terms(self) -> Terms:
         if not self.shop_ids:
@@ -116,6 +112,12 @@ class TypedCoupon:
         for each in refusal.errors:
             name = "shop" if each.pointer.startswith("/shops") else FIELDS.get(each.pointer, "")
             self.faults.setdefault(name, each.message)
+
+    def _fitting(self) -> list[Promoter]:
+        """Whoever the text fits; of one name exactly nobody else."""
+        text = self.typed.get("promoter", "").strip()
+        fit = fitting(self.program, text) if text else []
+        return [each for each in fit if each.name.casefold() == text.casefold()] or fit
 
     def _ppm(self) -> int | None:
         text = self.typed.get("percent", "").strip()
@@ -178,18 +180,17 @@ def suggested(merchant_id: int, promoter: Promoter, percent: str) -> str:
     return next((each for each in tries if normal_code(each) not in taken), start)
 
 
-def like(row: Any, coupon: Coupon, zone: ZoneInfo) -> Mapping[str, Any]:
-    """The same terms once more, for another code."""
-    day = timedelta(microseconds=1)
+def like(row: ShopCoupon, zone: ZoneInfo) -> dict[str, Any]:
+    """The same terms once more, for another code or another shop."""
+    tick = timedelta(microseconds=1)
     return {
-        "program": str(coupon.program_id),
         "shop": str(row.shop_id),
         "percent": _typed_ppm(row.percent_ppm),
         "amount": formats.amount(row.amount, row.currency) if row.amount else "",
         "minimum": formats.amount(row.minimum, row.currency) if row.minimum else "",
         "uses": row.uses or "",
         "starts": row.starts_at.astimezone(zone).date().isoformat() if row.starts_at else "",
-        "ends": (row.ends_at - day).astimezone(zone).date().isoformat() if row.ends_at else "",
+        "ends": (row.ends_at - tick).astimezone(zone).date().isoformat() if row.ends_at else "",
     }
 
 
