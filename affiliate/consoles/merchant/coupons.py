@@ -125,7 +125,7 @@ def create_coupon() -> ResponseReturnValue:
     except AffiliateError as refusal:
         asked.refused(refusal)
         return _form(asked, refusal)
-    flash(_("%(code)s is on its way into the shops.", code=made.code), "done")
+    flash(_("Saved. Below is how it stands in each shop."), "done")
     return redirect(url_for("merchant.coupon", coupon_id=made.id), 303)
 
 

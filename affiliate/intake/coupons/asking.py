@@ -180,9 +180,9 @@ def _made_so(kind: Coupons, client: Client, shop: Door, task: Task) -> After:
 
 
 def _look(kind: Coupons, client: Client, task: Task) -> Found | None:
-    if task.external_id is None:
-        if task.target == Wish.REMOVED and not task.was_sent:
-            return None
+    if task.external_id is None and task.target == Wish.REMOVED and not task.was_sent:
+        return None
+    if task.external_id is None or task.taken_over:
         return kind.find(client, task.offer)
     found = kind.read(client, task.offer, task.external_id)
     is_same = found is not None and normal_code(found.code) == normal_code(task.offer.code)

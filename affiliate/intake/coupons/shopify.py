@@ -23,7 +23,7 @@ RIGHT = "write_discounts"
 
 _SHOWN = """
   id codeDiscount { __typename ... on DiscountCodeBasic {
-    title status codes(first: 1) { nodes { code } } } }
+    title status codes(first: 10) { nodes { code } } } }
 """
 FIND = f"query($code: String!) {{ found: codeDiscountNodeByCode(code: $code) {{ {_SHOWN} }} }}"
 READ = f"query($id: ID!) {{ found: codeDiscountNode(id: $id) {{ {_SHOWN} }} }}"
@@ -76,9 +76,10 @@ def _found(data: Node, offer: Offer) -> Found | None:
         # Free shipping, "buy one, get one", or an app's: the code is taken all the same.
         return Found(node.get("id").key(), offer.code, runs=True, is_ours=False)
     codes = [each.get("code").text() for each in discount.get("codes").get("nodes").items()]
+    ours = [each for each in codes if each.casefold() == offer.code.casefold()]
     return Found(
         id=node.get("id").key(),
-        code=next(iter(codes), ""),
+        code=next(iter(ours or codes), ""),  # the shop may have given it others beside
         runs=discount.get("status").text() != "EXPIRED",
         is_ours=discount.get("title").text_or_none() == _title(offer),
     )

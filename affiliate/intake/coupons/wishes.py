@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -180,14 +181,15 @@ def _add(coupon: Coupon, shop: Shop, terms: Terms) -> ShopCoupon:
         raise Taken(message, errors=(FieldError("/code", "taken", message),)) from error
     if is_asked:
         jobs.ring(jobs.Job.ASK_COUPONS, row.merchant_id, row.shop_id)
+    gives: dict[str, Any] = {"percent_ppm": terms.percent_ppm}
+    if terms.amount is not None:
+        gives = {"amount": terms.amount.minor, "currency": shop.currency}
     audit.record(
         "coupon.offered",
         subject=f"cpn:{coupon.id}",
         merchant_id=coupon.merchant_id,
         shop=shop.id,
-        percent_ppm=terms.percent_ppm,
-        amount=terms.amount and terms.amount.minor,
-        currency=shop.currency,
+        **gives,
     )
     return row
 
