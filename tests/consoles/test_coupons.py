@@ -67,6 +67,9 @@ def test_a_name_that_is_typed_suggests_a_code_that_is_free(desk):
     desk.post(NEW, data=typed())
 
     assert 'value="ANA10A"' in desk.get(f"{NEW}&promoter=ana&percent=10").text
+    before = "code=ANA&suggested=ANA"  # what stood there until a percentage was typed
+    assert 'value="ANA15"' in desk.get(f"{NEW}&promoter=ana&percent=15&{before}").text
+    assert 'value="MINE"' in desk.get(f"{NEW}&promoter=ana&percent=15&code=MINE").text
 
 
 @pytest.mark.parametrize(

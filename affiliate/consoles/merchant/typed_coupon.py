@@ -86,12 +86,17 @@ class TypedCoupon:
     def suggestions(self) -> list[str]:
         return labels(fitting(self.program, ""))
 
+    @property
+    def is_suggested(self) -> bool:
+        """Nobody typed a code: what stands in its field, if anything, came from us."""
+        given = self.typed.get("code", "").strip()
+        return given in ("", self.typed.get("suggested", ""))
+
     def code(self) -> str:
         """As typed; else made of the promoter's name and the percentage."""
-        given = str(self.typed.get("code", "")).strip()
-        found = [] if given else self._fitting()
+        found = self._fitting() if self.is_suggested else []
         if len(found) != 1:
-            return given
+            return str(self.typed.get("code", "")).strip()
         percent = self.typed.get("percent", "").strip()
         return suggested(self.program.merchant_id, found[0], percent)
 
