@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0026_shop_coupons"
-down_revision = "0024_goods"
+down_revision = "0030_freshness"
 branch_labels = None
 depends_on = None
 
