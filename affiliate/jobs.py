@@ -33,6 +33,8 @@ class Job(StrEnum):
     FETCH_PRODUCTS = "workers.intake.fetch_products"
     PULL_PRODUCTS = "workers.intake.pull_products"
     SWEEP_PULLS = "workers.intake.sweep_pulls"
+    ASK_COUPONS = "workers.intake.ask_coupons"
+    SWEEP_COUPONS = "workers.intake.sweep_coupons"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
@@ -61,6 +63,8 @@ QUEUE_OF = {
     Job.FETCH_PRODUCTS: "default",
     Job.PULL_PRODUCTS: "slow",
     Job.SWEEP_PULLS: "slow",
+    Job.ASK_COUPONS: "default",
+    Job.SWEEP_COUPONS: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",

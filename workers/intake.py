@@ -2,6 +2,7 @@
 
 from affiliate import jobs
 from affiliate.intake import checkouts, fetching, products, pulling, service
+from affiliate.intake.coupons import asking
 from workers import context
 from workers.context import task
 
@@ -43,6 +44,17 @@ def pull_products(merchant_id: int, shop_id: int) -> None:
     """Ask a shop for its products. Each page is a unit of work of its own."""
     with context.application().app_context():
         pulling.pull(merchant_id, shop_id, errand=products.PRODUCTS)
+
+
+def ask_coupons(merchant_id: int, shop_id: int) -> None:
+    """Make a shop's coupons what is wanted of them. The shop is asked outside of transactions."""
+    with context.application().app_context():
+        asking.ask(merchant_id, shop_id)
+
+
+@task
+def sweep_coupons() -> None:
+    asking.sweep()
 
 
 @task

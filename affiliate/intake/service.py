@@ -29,6 +29,7 @@ from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import checkouts, reading
 from affiliate.intake.catalogue.parts import named
+from affiliate.intake.coupons import seeing
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, Platform
 from affiliate.intake.reading import Unreadable
@@ -447,6 +448,7 @@ def _book(claim: Claim) -> None:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.lift_read(claim.merchant_id, [order.id for order in stored])
         commissions.book(claim.merchant_id, stored, look=risk.look)
+        seeing.note(claim.merchant_id, claim.shop_id, stored)
         _tell_open_pages(claim.merchant_id, stored)
     _hold_unread(claim)
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0030_freshness"
-down_revision = "0024_goods"
+down_revision = "0026_shop_coupons"
 branch_labels = None
 depends_on = None
 

@@ -13,6 +13,7 @@ from affiliate.attribution import service as attribution
 from affiliate.commissions import service as commissions
 from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
+from affiliate.intake.coupons import wishes
 from affiliate.intake.models import Event
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
@@ -91,7 +92,8 @@ class House:
         self.agency = an_agency(f"Agency of {domain}", self.promoter)
         an_account(self.agency)
         programs_service.add_agency_rate(program, self.agency.id, mode="own", ppm=10_000)
-        attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
+        ten = wishes.Terms(percent_ppm=100_000)
+        wishes.create(program, self.promoter.id, f"ANA-{domain}", [shop.id], ten)
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
         commissions.begin(program, Draft(), since=clock.now() - timedelta(1), until=clock.now())

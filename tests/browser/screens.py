@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate import demo
+from affiliate.attribution.models import Coupon
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.people import queries as people
@@ -59,6 +60,9 @@ PAGES = {
     "promoter-statement": ("/promoter/wallet/statement", PHONE, "xunian"),
     "agency-statement": ("/agency/statement", DESK, "agency"),
     "operator-decided": ("/operator/decided/", DESK, "operator"),
+    "merchant-coupons": ("/merchant/coupons/", DESK, "owner"),
+    "merchant-coupon": ("/merchant/coupons/{coupon}", DESK, "owner"),
+    "merchant-coupon-form": ("/merchant/coupons/new", DESK, "owner"),
     "merchant-grades": ("/merchant/grades/", DESK, "owner"),
     "merchant-grade": ("/merchant/grades/new", DESK, "owner"),
     "agency": ("/agency/", DESK, "agency"),
@@ -75,7 +79,8 @@ PAGES = {
 def address(path, lang):
     """With the demo's own keys in it, and the language: a person's comes before the browser's."""
     replay = db.session.scalars(sa.select(Simulation)).one()
-    here = path.format(program=replay.program_id, replay=replay.id)
+    coupon = db.session.scalars(sa.select(Coupon)).one()
+    here = path.format(program=replay.program_id, replay=replay.id, coupon=coupon.id)
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 
 

@@ -49,6 +49,8 @@ SENT = {
         "order_number": "1", "evidence": "e",
     },
     "POST /api/v1/coupons": {"program": "program_id", "promoter": "promoter_id", "code": "X"},
+    "PUT /api/v1/coupons/<coupon_id>/shops/<shop_id>": {"discount": {"percent_ppm": 100_000}},
+    "POST /api/v1/coupons/<coupon_id>/shops/<shop_id>": {"what": "check"},
     "POST /api/v1/sharers": {
         "program": "program_id", "promoter": "promoter_id", "shop": "shop_id", "external_id": "x",
     },

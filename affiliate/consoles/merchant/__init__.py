@@ -12,6 +12,7 @@ bp.before_request(guard(Role.MERCHANT_OWNER, Role.MERCHANT_STAFF, Role.MERCHANT_
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.merchant import (  # noqa: E402
+    coupons,
     decisions,
     grades,
     orders,
@@ -27,6 +28,7 @@ from affiliate.consoles.merchant import (  # noqa: E402
 
 __all__ = [
     "bp",
+    "coupons",
     "decisions",
     "grades",
     "orders",

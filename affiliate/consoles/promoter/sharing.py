@@ -12,7 +12,7 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, captions, market
+from affiliate.consoles.promoter import bp, captions, codes, market
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -41,7 +41,11 @@ def links() -> ResponseReturnValue:
     mine = sa.select(Link).where(Link.promoter_id == promoter_id)
     found, cursor = lists.page(mine, [Link.id], limit=LINKS)
     return render_template(
-        "promoter/links.html", rows=_rows(promoter_id, found), next=cursor, url=sharing.short_url
+        "promoter/links.html",
+        rows=_rows(promoter_id, found),
+        next=cursor,
+        url=sharing.short_url,
+        codes=[] if request.args.get("cursor") else codes.of(promoter_id),
     )
 
 
