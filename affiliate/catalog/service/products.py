@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
+from affiliate.catalog.service import news
 from affiliate.db import db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
 from affiliate.i18n import _
@@ -97,6 +98,7 @@ def change_product(shop: Shop, product: Product, changes: Mapping[str, Any]) -> 
         product.hidden_at = (product.hidden_at or clock.now()) if changes["hidden"] else None
     product.version += 1
     db.session.flush()
+    news.changed(product.merchant_id, [product.id])
     if "variants" in changes:
         _store_variants(shop.merchant_id, {product.id: facts.variants})
     return product
@@ -179,13 +181,13 @@ _UPSERT = sa.text("""
            products.stock)
           IS DISTINCT FROM (excluded.title, excluded.url, excluded.image_url, excluded.price,
                             excluded.category, excluded.stock)
-    RETURNING version = 1
+    RETURNING id, version = 1
 """)
 
 
 def _store(shop: Shop, products: Sequence[ProductFacts]) -> Stored:
     rows = [{"external_id": facts.external_id, **_columns(facts)} for facts in products]
-    written = db.session.scalars(
+    written = db.session.execute(
         _UPSERT,
         {
             "merchant": shop.merchant_id,
@@ -195,11 +197,12 @@ def _store(shop: Shop, products: Sequence[ProductFacts]) -> Stored:
             "products": json.dumps(rows),
         },
     ).all()
+    news.changed(shop.merchant_id, [row.id for row in written])
     ids = _ids(shop, [facts.external_id for facts in products])
     _store_variants(
         shop.merchant_id, {ids[facts.external_id]: facts.variants for facts in products}
     )
-    created = sum(written)
+    created = sum(is_new for _, is_new in written)
     return Stored(created, len(written) - created, len(products) - len(written), ids)
 
 
@@ -224,6 +227,9 @@ _UPSERT_VARIANTS = sa.text("""
     ON CONFLICT (merchant_id, product_id, external_id) DO UPDATE
     SET (title, sku, price, stock)
         = (excluded.title, excluded.sku, excluded.price, excluded.stock)
+    WHERE (variants.title, variants.sku, variants.price, variants.stock)
+          IS DISTINCT FROM (excluded.title, excluded.sku, excluded.price, excluded.stock)
+    RETURNING product_id
 """)
 
 
@@ -238,13 +244,16 @@ def _store_variants(merchant_id: int, variants: Mapping[int, Sequence[VariantFac
         sa.func.unnest(sa.cast([row["product_id"] for row in rows], sa.ARRAY(sa.BigInteger))),
         sa.func.unnest(sa.cast([row["external_id"] for row in rows], sa.ARRAY(sa.Text))),
     )
-    db.session.execute(
-        sa.delete(Variant).where(
+    changed = db.session.scalars(
+        sa.delete(Variant)
+        .where(
             Variant.merchant_id == merchant_id,
             Variant.product_id.in_(list(variants)),
             sa.tuple_(Variant.product_id, Variant.external_id).not_in(kept),
         )
-    )
+        .returning(Variant.product_id)
+    ).all()
     if rows:
         values = {"merchant": merchant_id, "now": clock.now(), "variants": json.dumps(rows)}
-        db.session.execute(_UPSERT_VARIANTS, values)
+        changed = [*changed, *db.session.scalars(_UPSERT_VARIANTS, values)]
+    news.changed(merchant_id, changed)
