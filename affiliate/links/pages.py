@@ -11,7 +11,7 @@ from werkzeug.http import generate_etag, quote_etag
 from werkzeug.wrappers import Response
 
 from affiliate import clock, i18n
-from affiliate.db import AWAY
+from affiliate.db import AWAY, db
 from affiliate.links import captions, jsonld, landing, rules, share
 from affiliate.links.landing import Goods, Shelf
 from affiliate.links.lookup import Unavailable
@@ -19,6 +19,7 @@ from affiliate.links.rules import Facts
 from affiliate.links.views import asked_query, later, lookup, png, redirect_to, svg, unknown
 from affiliate.live import address, channels
 from affiliate.live.token import ANYBODY, Ticket
+from affiliate.people import queries as people
 
 bp = Blueprint("pages", __name__)
 bp.register_error_handler(Unavailable, later)
@@ -46,6 +47,7 @@ def page(code: str) -> ResponseReturnValue:
     shown = render_template(
         "links/page.html",
         **said,
+        promoter=_recommender(facts),
         code=facts.code,
         part=part,
         tag=quote_etag(generate_etag(part.encode())),
@@ -97,6 +99,15 @@ def _goods(facts: Facts) -> Goods | None:
         return None
 
 
+def _recommender(facts: Facts) -> str | None:
+    """The name, and nothing else that is known of a promoter."""
+    try:
+        return people.promoter(facts.promoter_id).name
+    except AWAY:
+        db.session.rollback()
+        return None
+
+
 def _onwards(facts: Facts) -> str:
     """The link itself, with what the visitor brought; the language was meant for us."""
     query = rules.handed_on(asked_query(), without={"lang"})
@@ -115,7 +126,6 @@ def _said(facts: Facts, goods: Goods) -> dict[str, Any]:
     return {
         "goods": goods,
         "offer": goods.offer,
-        "promoter": facts.promoter,
         "label": captions.LABEL,
         "leads": rules.target(
             gone=not goods.offer.is_sold,

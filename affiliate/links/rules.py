@@ -14,6 +14,7 @@ QUERY_BYTES_MAX = 2048
 SCAN_MARK = "q"
 SUB_IDS_MAX = 5
 _KEEP = "%/?:@!$'()*+,;=-._~"
+_TOKENS_PLACE = "\0"
 
 # Programs that fetch a page to draw its card in a chat. Browsers inside those apps are people
 # and say something else: MicroMessenger, Instagram, FBAN, Line/…
@@ -38,6 +39,7 @@ class Facts:
 
     id: int
     code: str
+    subjects: tuple[str, ...]  # what these facts were read from (links/models.py, Change)
     url: str
     sub_ids: tuple[str, ...]
     home: str  # the shop's front page
@@ -51,7 +53,7 @@ class Facts:
     title: str | None
     image_url: str | None
     product: tuple[int, int] | None  # merchant and product; None: it leads to an address
-    promoter: str  # the name
+    promoter_id: int
 
     def is_open(self, now: datetime) -> bool:
         if self.stopped or (self.paused_at is not None and self.paused_at <= now):
@@ -86,6 +88,29 @@ class Answer:
     scanned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where a visit without parameters of its own leads: the token goes between the two."""
+
+    before: str
+    after: str
+    until: datetime | None
+
+
+def is_preview(user_agent: str) -> bool:
+    return _PREVIEWERS.search(user_agent) is not None
+
+
+def ready(facts: Facts, now: datetime) -> Ready | None:
+    """The answer that the next visits will get too; None where each is looked at."""
+    found = answer(facts, Visit("", ""), now, lambda: _TOKENS_PLACE)
+    if found.location is None or not found.counts:
+        return None
+    before, _, after = found.location.partition(_TOKENS_PLACE)
+    ends = [each for each in (facts.expires_at, facts.paused_at) if each is not None]
+    return Ready(before, after, min(ends, default=None))
+
+
 def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) -> Answer:
     """A dead link leads to the fallback without a token. One whose product is sold out leads
     there with its token, unless the program says otherwise: the promoter did bring somebody who
@@ -94,7 +119,7 @@ def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) 
     leads = target(gone=facts.gone, sold_out=facts.sold_out, when_sold_out=facts.when_sold_out)
     if not facts.is_open(now) or leads == Target.NOWHERE:
         return Answer(facts.elsewhere)
-    if _PREVIEWERS.search(visit.user_agent):
+    if is_preview(visit.user_agent):
         return Answer(None)
     asked, scanned = _asked(visit.query)
     url = facts.url if leads == Target.PRODUCT else facts.elsewhere

@@ -27,7 +27,7 @@ FACTS = Facts(
     title="Bag",
     image_url=None,
     product=(1, 1),
-    promoter="Bruna",
+    promoter_id=1,
 )
 CHROME = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 UTM = "utm_source=tuike&utm_medium=affiliate"

@@ -171,4 +171,4 @@ def _ids(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
             among(Product.external_id, external_ids),
         )
     )
-    return {external_id: product_id for external_id, product_id in found}
+    return dict(found)
