@@ -73,7 +73,7 @@ class Product(Owned, Model):
     category: Mapped[str | None]
     stock: Mapped[int | None]  # null: not counted
     description: Mapped[str | None]  # plain text
-    images: Mapped[Texts] = mapped_column(default=list)  # further pictures
+    images: Mapped[Texts] = mapped_column(default=list, server_default="{}")  # further
     list_price: Mapped[int | None]  # what it costs otherwise, while `price` is reduced
     price_until: Mapped[datetime | None]  # from then on it costs `list_price` again
     sold: Mapped[int | None]  # so many ever, as the shop says

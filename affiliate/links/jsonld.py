@@ -9,9 +9,9 @@ from affiliate.catalog.offers import Offer
 from affiliate.links.landing import Goods, Opinion, clipped
 from affiliate.money import decimal_text
 
-SUMMARY_BYTES = 600
-REVIEWS_MOST = 3
-REVIEW_BYTES = 300
+SUMMARY_BYTES = 400
+REVIEWS_MOST = 2
+REVIEW_BYTES = 200
 _ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
 

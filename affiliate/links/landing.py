@@ -31,9 +31,9 @@ KNOWN_MOST = 2_000
 SOLD_LEAST = 5  # fewer say nothing, and might say who
 FEW = 5  # "only 3 left"
 TITLE_BYTES, DESCRIPTION_BYTES = 1300, 4000
-PICTURES_MOST, PICTURES_BYTES = 8, 3000
-VARIANTS_MOST, VARIANT_BYTES = 20, 100
-REVIEWS_MOST, REVIEW_BYTES, NAME_BYTES = 5, 600, 100
+PICTURES_MOST, PICTURES_BYTES = 6, 2400
+VARIANTS_MOST, VARIANT_BYTES = 16, 80
+REVIEWS_MOST, REVIEW_BYTES, NAME_BYTES = 4, 600, 80
 # On these the platform knows what was sold; a shop of one's own says it itself.
 MARKETPLACES = {"mercadolibre", "shopee", "tiktok", "wechat"}
 

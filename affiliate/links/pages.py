@@ -27,7 +27,7 @@ bp.register_error_handler(Unavailable, later)
 # Above it a visitor's query is handed on by the button only, not by each language's link.
 QUERY_OF_LINKS = 300
 CARD_BYTES = 200
-ALT_BYTES = 200
+ALT_BYTES = 120
 
 
 @bp.get("/p/<code>")

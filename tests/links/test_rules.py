@@ -14,6 +14,7 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FACTS = Facts(
     id=7,
     code="abc234",
+    subjects=(),
     url="https://shop.example/p/1",
     sub_ids=(),
     home="https://shop.example/",
