@@ -151,9 +151,10 @@ def instant(value: datetime) -> str:
 
 
 def instant_there(value: datetime) -> str:
-    """With its zone, for readers who may be elsewhere: "Nov 30, 2026 11:59 PM GMT-03:00"."""
+    """With its zone, for readers who may be elsewhere: "Nov 30, 2026 11:59 PM GMT−03:00"."""
     here = value.astimezone(i18n.zone())
-    return f"{instant(value)} {dates.get_timezone_gmt(here, 'long', locale=i18n.locale())}"
+    zone = dates.get_timezone_gmt(here, "long", locale=i18n.locale())
+    return f"{instant(value)} {zone.replace('-', MINUS)}"
 
 
 def ago(value: datetime) -> str:

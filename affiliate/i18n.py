@@ -157,7 +157,8 @@ def _chosen() -> str:
 
 def _wished() -> str | None:
     if not has_request_context():
-        return g.get("person_locale")
+        person: str | None = g.get("person_locale")
+        return person
     wishes = (request.args.get("lang"), request.cookies.get(COOKIE), g.get("person_locale"))
     return next((tag for tag in wishes if tag in LOCALES), None) or _asked_by_browser()
 

@@ -1,6 +1,7 @@
 """What is known of shops and products."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import LiteralString, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +15,8 @@ from affiliate.errors import NotFound
 from affiliate.i18n import _
 
 
-class Reviews(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reviews:
     """All that are stored of a product, in figures, and the newest of them."""
 
     count: int

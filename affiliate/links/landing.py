@@ -88,6 +88,12 @@ class Goods:
         tenths = (self.stars * 20 + self.reviews) // (self.reviews * 2) if self.reviews else 0
         return divmod(tenths, 10)
 
+    @property
+    def nearest(self) -> int:
+        """The mean in whole stars."""
+        whole, tenth = self.rating
+        return whole + (tenth >= 5)
+
 
 class Shelf:
     """What this process remembers of goods."""

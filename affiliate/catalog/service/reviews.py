@@ -5,7 +5,7 @@ was written. The same table again changes nothing.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -51,7 +51,7 @@ def take_reviews(shop: Shop, table: Iterable[tuple[int, Mapping[str, str]]]) -> 
     columns = ("author", "rating", "text", "written_on")
     before = sa.tuple_(*(getattr(Review, name) for name in columns))
     after = sa.tuple_(*(insert.excluded[name] for name in columns))
-    written = db.session.scalars(
+    written: Sequence[bool] = db.session.scalars(
         insert.on_conflict_do_update(
             index_elements=["merchant_id", "product_id", "origin", "external_id"],
             set_={name: insert.excluded[name] for name in columns},
