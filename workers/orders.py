@@ -5,12 +5,12 @@ import sqlalchemy as sa
 from affiliate.db import db, unit_of_work
 from affiliate.orders import sales
 from affiliate.people.models import Merchant
-from workers.context import application
+from workers import context
 
 
 def count_sales() -> None:
     """One transaction for each merchant: a big one holds nobody else up."""
-    with application().app_context():
+    with context.application().app_context():
         with unit_of_work():
             merchants = db.session.scalars(sa.select(Merchant.id)).all()
         for merchant_id in merchants:

@@ -197,12 +197,13 @@ def _store(shop: Shop, products: Sequence[ProductFacts]) -> Stored:
             "products": json.dumps(rows),
         },
     ).all()
-    news.changed(shop.merchant_id, [row.id for row in written])
     ids = _ids(shop, [facts.external_id for facts in products])
-    _store_variants(
+    touched = _store_variants(
         shop.merchant_id, {ids[facts.external_id]: facts.variants for facts in products}
     )
-    created = sum(is_new for _, is_new in written)
+    new = {product_id for product_id, is_new in written if is_new}
+    news.changed(shop.merchant_id, ({row.id for row in written} | touched) - new)
+    created = len(new)
     return Stored(created, len(written) - created, len(products) - len(written), ids)
 
 
@@ -233,8 +234,8 @@ _UPSERT_VARIANTS = sa.text("""
 """)
 
 
-def _store_variants(merchant_id: int, variants: Mapping[int, Sequence[VariantFacts]]) -> None:
-    """Those given are all the variants a product has from now on."""
+def _store_variants(merchant_id: int, variants: Mapping[int, Sequence[VariantFacts]]) -> set[int]:
+    """Those given are all the variants a product has from now on. The products that had others."""
     rows = [
         {"product_id": product_id, **asdict(variant)}
         for product_id, given in variants.items()
@@ -256,4 +257,4 @@ def _store_variants(merchant_id: int, variants: Mapping[int, Sequence[VariantFac
     if rows:
         values = {"merchant": merchant_id, "now": clock.now(), "variants": json.dumps(rows)}
         changed = [*changed, *db.session.scalars(_UPSERT_VARIANTS, values)]
-    news.changed(merchant_id, changed)
+    return set(changed)

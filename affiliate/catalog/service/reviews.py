@@ -171,4 +171,4 @@ def _ids(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
             among(Product.external_id, external_ids),
         )
     )
-    return dict(found)
+    return {row.external_id: row.id for row in found}
