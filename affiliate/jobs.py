@@ -48,6 +48,7 @@ class Job(StrEnum):
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
     CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
+    COUNT_SALES = "workers.orders.count_sales"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
@@ -78,6 +79,7 @@ QUEUE_OF = {
     Job.SWEEP_SETTLEMENTS: "money",
     Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",
+    Job.COUNT_SALES: "slow",
     Job.MAKE_PARTITIONS: "default",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",

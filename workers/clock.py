@@ -18,7 +18,7 @@ from workers.context import application
 
 log = structlog.get_logger(__name__)
 
-MINUTE, HOUR = 60, 3600
+MINUTE, HOUR, DAY = 60, 3600, 86_400
 EVERY_SECONDS = {
     Job.SWEEP_INBOX: MINUTE,
     Job.SWEEP_PULLS: MINUTE,
@@ -35,6 +35,7 @@ EVERY_SECONDS = {
     Job.FORGET_SESSIONS: HOUR,
     Job.FORGET_ANSWERS: HOUR,
     Job.MAKE_PARTITIONS: HOUR,
+    Job.COUNT_SALES: DAY,
 }
 
 

@@ -255,7 +255,8 @@ def _wrk(port: int, load: Path, seconds: int, core: int | None = None) -> dict[s
     found = {}
     for name, pattern in _FIGURES.items():
         match = re.search(pattern, said)
-        assert match and match[1] != "0", said  # nobody was answered: the machine is too busy
+        assert match, said
+        assert match[1] != "0", "the machine is too busy to answer anybody"
         found[name] = float(match[1]) * _MS[match[2]]
     return found
 

@@ -135,3 +135,16 @@ class Review(Owned, Model):
         sa.UniqueConstraint("merchant_id", "product_id", "origin", "external_id"),
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
     )
+
+
+class Sales(Model):
+    """How many pieces of a product our own orders of the last days hold; counted anew each day."""
+
+    __tablename__ = "product_sales"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(primary_key=True)
+    pieces: Mapped[int]
+    counted_at: Mapped[datetime]
+
+    __table_args__ = (of_merchant(), same_merchant("product_id", "products"))

@@ -7,7 +7,7 @@ from typing import LiteralString
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.catalog.models import Product, Shop
+from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
@@ -17,6 +17,13 @@ from affiliate.people.models import Merchant, Promoter
 from affiliate.programs.models import Membership, MembershipState, Program
 
 CHANGES_KEPT = timedelta(hours=1)
+
+# A shop that counts its variants only has sold the product out when none of them is left.
+_NO_VARIANT_LEFT = (
+    sa.select(sa.func.bool_and(sa.func.coalesce(Variant.stock <= 0, sa.false())))
+    .where(Variant.merchant_id == Product.merchant_id, Variant.product_id == Product.id)
+    .scalar_subquery()
+)
 
 _FACTS = (
     sa.select(
@@ -39,12 +46,9 @@ _FACTS = (
             Promoter.suspended_at.is_not(None),
             Membership.state.is_distinct_from(MembershipState.ACTIVE),
         ).label("stopped"),
-        sa.func.coalesce(
-            sa.or_(
-                Product.stock <= 0, Product.hidden_at.is_not(None), Product.gone_at.is_not(None)
-            ),
-            sa.false(),
-        ).label("sold_out"),
+        sa.func.coalesce(Product.stock <= 0, _NO_VARIANT_LEFT, sa.false()).label("sold_out"),
+        sa.or_(Product.hidden_at.is_not(None), Product.gone_at.is_not(None)).label("gone"),
+        Program.sold_out.label("when_sold_out"),
         sa.func.coalesce(Product.title, Shop.name).label("title"),
         Product.image_url,
     )
@@ -142,8 +146,12 @@ def facts(code: str) -> Facts | None:
         paused_at=row.paused_at,
         stopped=row.stopped,
         sold_out=row.sold_out,
+        gone=row.gone,
+        when_sold_out=row.when_sold_out,
         title=row.title,
         image_url=row.image_url,
+        product=(row.merchant_id, row.product_id) if row.product_id else None,
+        promoter_id=row.promoter_id,
     )
 
 

@@ -28,6 +28,11 @@ def promoter(promoter_id: int) -> str:
     return f"promoter:{promoter_id}"
 
 
+def product(merchant_id: int, product_id: int) -> str:
+    """Anybody's: of the pages that show it."""
+    return f"product:{merchant_id}:{product_id}"
+
+
 def prefix(settings: Settings) -> str:
     """Valkey's channels know no database numbers, so two instances on one server need this."""
     place: dict[str, Any] = parse_url(settings.redis_url or "")  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import schemathesis
 
 from affiliate import clock, ids
 from affiliate.attribution import service as attribution
+from affiliate.catalog import service as catalog
 from affiliate.commissions import service as commissions
 from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
@@ -82,7 +83,11 @@ class House:
     def _found(self, domain: str) -> None:
         self.merchant = a_merchant()
         shop = a_shop(self.merchant, domain=domain)
-        link = a_link(a_program(self.merchant), product=a_product(shop))
+        product = a_product(shop)
+        link = a_link(a_program(self.merchant), product=product)
+        catalog.create_product_group(self.merchant.id, f"Goods of {domain}", [product.id])
+        review = {"product": product.external_id, "rating": "5", "origin": "Shopee"}
+        catalog.take_reviews(shop, [(2, review)])
         self.promoter = queries.promoter(link.promoter_id)
         program = programs.program(link.merchant_id, link.program_id)
         programs_service.add_rule(program, Target("program"), Stated(rate_ppm=90_000))

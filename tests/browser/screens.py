@@ -10,6 +10,7 @@ from affiliate import demo
 from affiliate.attribution.models import Coupon
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
+from affiliate.links.models import Link
 from affiliate.people import queries as people
 from tests.browser.conftest import DESK, PHONE
 
@@ -23,6 +24,8 @@ PAGES = {
     "merchant": ("/merchant/", DESK, "owner"),
     "merchant-orders": ("/merchant/orders/", DESK, "owner"),
     "merchant-products": ("/merchant/products/", DESK, "owner"),
+    "merchant-product-groups": ("/merchant/product-groups/", DESK, "owner"),
+    "merchant-reviews": ("/merchant/reviews/", DESK, "owner"),
     "merchant-programs": ("/merchant/programs/", DESK, "owner"),
     "merchant-simulator": ("/merchant/programs/{program}/simulator", DESK, "owner"),
     "merchant-simulated": (
@@ -36,6 +39,7 @@ PAGES = {
     "merchant-shops": ("/merchant/shops/", DESK, "owner"),
     "promoter": ("/promoter/", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
+    "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
     "promoter-claims": ("/promoter/claims/", PHONE, "ana"),
     "promoter-team": ("/promoter/team/", PHONE, "xunian"),
@@ -80,7 +84,12 @@ def address(path, lang):
     """With the demo's own keys in it, and the language: a person's comes before the browser's."""
     replay = db.session.scalars(sa.select(Simulation)).one()
     coupon = db.session.scalars(sa.select(Coupon)).one()
-    here = path.format(program=replay.program_id, replay=replay.id, coupon=coupon.id)
+    link = db.session.scalars(
+        sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
+    ).one()
+    here = path.format(
+        program=replay.program_id, replay=replay.id, coupon=coupon.id, link=link.code
+    )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 
 

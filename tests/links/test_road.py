@@ -179,6 +179,10 @@ CHANGES = {
     "product": "UPDATE products SET stock = 0 WHERE merchant_id = :merchant AND id = :product",
     "address": "UPDATE products SET url = url || 'new'"
     " WHERE merchant_id = :merchant AND id = :product",
+    "sold out": "UPDATE programs SET sold_out = 'pause'"
+    " WHERE merchant_id = :merchant AND id = :program",
+    "variant": "INSERT INTO variants (merchant_id, product_id, external_id, title, stock,"
+    " created_at) VALUES (:merchant, :product, 's', 'S', 0, now())",
     "enrolment": "UPDATE enrolments SET state = 'ended', active_until = now()"
     " WHERE merchant_id = :merchant AND program_id = :program AND promoter_id = :promoter",
 }
@@ -190,7 +194,8 @@ def test_a_change_made_anywhere_is_heard_of(committed, watched, what):
     with unit_of_work():
         merchant = a_merchant()
         shop = a_shop(merchant)
-        link = a_link(a_program(merchant), product=a_product(shop))
+        product = a_product(shop)
+        link = a_link(a_program(merchant), product=product)
     watch.look()
     before = lookup.find(link.code)
     watch.look()

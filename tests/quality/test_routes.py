@@ -90,6 +90,7 @@ SENT = {
     "POST /api/v1/invoices/<invoice_id>/refuse": {"reason": "why not"},
     "POST /api/v1/fx-rates/import": {"content": "date,base,quote,rate,source"},
     "POST /finance/tax/remittances": {"merchant": "merchant_id"},
+    "POST /api/v1/product-groups": {"merchant": "merchant_id", "name": "Others"},
     "POST /api/v1/products": {
         "shop": "shop_id", "external_id": "9", "title": "Bolsa", "url": "https://ours.example.com/",
     },
@@ -116,6 +117,8 @@ SENT = {
     "POST /finance/closes/": {"merchant": "merchant_id", "month": "2020-01"},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
+    "POST /merchant/reviews/": {"shop": "int:shop_id"},
+    "POST /merchant/reviews/delete": {"origin": "Shopee"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},
     "POST /merchant/products/file": {"shop": "int:shop_id"},
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},

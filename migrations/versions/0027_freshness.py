@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030_freshness"
+revision = "0027_freshness"
 down_revision = "0026_shop_coupons"
 branch_labels = None
 depends_on = None
