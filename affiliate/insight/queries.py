@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from affiliate.db import db
+from affiliate.db import among, db
 from affiliate.insight import store
 from affiliate.links import spool
 from affiliate.links.models import LinkDay
@@ -30,8 +30,8 @@ def backlog(folder: Path) -> Backlog:
 def clicks_of(link_ids: Collection[int], *, since: date | None = None) -> dict[int, int]:
     """People's clicks per link, from the daily rollup."""
     counts = (
-        sa.select(LinkDay.link_id, sa.func.sum(LinkDay.clicks))
-        .where(LinkDay.link_id.in_(list(link_ids)))
+        sa.select(LinkDay.link_id, sa.func.sum(LinkDay.valid_clicks))
+        .where(among(LinkDay.link_id, link_ids))
         .group_by(LinkDay.link_id)
     )
     if since is not None:

@@ -8,7 +8,6 @@ from prometheus_client import Counter
 
 from affiliate.insight import store
 from affiliate.links import spool
-from affiliate.links.spool import Click
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +42,7 @@ def write_some(segment: Path, *, batch_bytes: int = BATCH_BYTES) -> Step:
     whole = _whole_lines(stretch, batch_bytes)
     upto, new = offset + len(whole), 0
     if whole:
-        new = store.keep(_clicks(segment, whole), segment=segment.name, upto=upto)
+        new = _keep(segment, whole, upto)
     more = len(stretch) == batch_bytes
     # A torn line at the very end of a dead process's segment was never answered.
     return Step(new, upto, more=more, over=over and not more)
@@ -67,11 +66,10 @@ def _whole_lines(stretch: bytes, batch_bytes: int) -> bytes:
     return stretch[:end]
 
 
-def _clicks(segment: Path, stretch: bytes) -> list[Click]:
+def _keep(segment: Path, stretch: bytes, upto: int) -> int:
     lines = stretch.removesuffix(b"\n").split(b"\n")
-    clicks = [click for line in lines if (click := spool.decode(line))]
-    damaged = len(lines) - len(clicks)
-    if damaged:
-        DAMAGED.inc(damaged)
-        log.error("damaged lines in the spool", segment=segment.name, lines=damaged)
-    return clicks
+    kept = store.keep(lines, segment=segment.name, upto=upto)
+    if kept.damaged:
+        DAMAGED.inc(kept.damaged)
+        log.error("damaged lines in the spool", segment=segment.name, lines=kept.damaged)
+    return kept.new

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from affiliate import clock as time
 from affiliate.db import db, unit_of_work
 from affiliate.insight import queries, service, store
+from affiliate.insight.store import segments, writing
 from affiliate.links import spool
 from affiliate.links.models import Click as Row
 from affiliate.links.models import LinkDay, SpoolOffset
@@ -30,8 +31,16 @@ def writer(tmp_path):
     return Writer(tmp_path)
 
 
+CHROME = (
+    "Mozilla/5.0 (Linux; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/131.0.0.0 Mobile Safari/537.36"
+)
+
+
 def click(number: int, *, link_id: int = 7, at: datetime = NOON, **fields) -> Click:
-    return Click(number.to_bytes(16), at, link_id, **fields)
+    """Each of somebody else."""
+    given = {"ip": f"198.51.100.{number % 250}", "user_agent": CHROME} | fields
+    return Click(number.to_bytes(16), at, link_id, **given)
 
 
 def stored() -> list[int]:
@@ -312,24 +321,27 @@ def test_a_batch_that_is_not_committed_leaves_no_trace(committed, tmp_path):
     assert (stored(), offsets()) == ([1], {})
 
 
-@pytest.mark.parametrize("moment", ["keep", "_insert", "_address", "forget"])
+@pytest.mark.parametrize(
+    ("module", "moment"),
+    [(store, "keep"), (writing, "_insert"), (segments, "advance"), (store, "forget")],
+)
 def test_a_connection_cut_at_any_moment_costs_a_round_and_no_click(
-    committed, tmp_path, monkeypatch, moment
+    committed, tmp_path, monkeypatch, module, moment
 ):
-    """Before the first statement, before and within the COPY, and before the segment goes."""
+    """Before the first statement, before and after the COPY, and before the segment goes."""
     mine, writer = Spool(tmp_path), Writer(tmp_path)
     mine.append(click(1))
     writer.drain()
     mine.append(click(2))
     mine.close()
-    function = getattr(store, moment)
+    function = getattr(module, moment)
 
     def cut(*arguments, **named):
         _cut_connections(committed)
         return function(*arguments, **named)
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, moment, cut)
+        broken.setattr(module, moment, cut)
         writer.drain()
         assert writer.in_trouble
 
@@ -386,11 +398,13 @@ def test_months_are_made_from_the_last_to_three_ahead_and_only_once(clock):
     clock.stand("2026-12-31T23:59:59Z")
 
     assert store.make_partitions() == [
-        "clicks_2026_11", "clicks_2026_12", "clicks_2027_01", "clicks_2027_02", "clicks_2027_03"
-    ]  # fmt: skip
+        f"{table}_{month}"
+        for table in ("clicks", "visits")
+        for month in ("2026_11", "2026_12", "2027_01", "2027_02", "2027_03")
+    ]
     assert store.make_partitions() == []
     clock.move(seconds=1)
-    assert store.make_partitions() == ["clicks_2027_04"]
+    assert store.make_partitions() == ["clicks_2027_04", "visits_2027_04"]
 
 
 def test_clicks_of_a_month_that_comes_late_move_into_it(mine, writer, clock):
@@ -443,7 +457,7 @@ def test_two_at_once_make_each_month_once(app, committed):
         each.join()
 
     assert errors == []
-    assert len(made) == len(set(made)) == 5
+    assert len(made) == len(set(made)) == 10
 
 
 def test_the_job_makes_them_too(committed):
