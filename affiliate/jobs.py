@@ -44,6 +44,8 @@ class Job(StrEnum):
     CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
+    FORGET_CLICKS = "workers.clicks.forget"
+    COUNT_ORDERS = "workers.clicks.count_orders"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
     FORGET_SESSIONS = "workers.people.forget_sessions"
@@ -69,6 +71,8 @@ QUEUE_OF = {
     Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",
     Job.MAKE_PARTITIONS: "default",
+    Job.FORGET_CLICKS: "slow",
+    Job.COUNT_ORDERS: "default",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
     Job.FORGET_SESSIONS: "slow",

@@ -18,7 +18,7 @@ from workers.context import application
 
 log = structlog.get_logger(__name__)
 
-MINUTE, HOUR = 60, 3600
+QUARTER_MINUTE, MINUTE, HOUR = 15, 60, 3600
 EVERY_SECONDS = {
     Job.SWEEP_INBOX: MINUTE,
     Job.SWEEP_PULLS: MINUTE,
@@ -27,6 +27,7 @@ EVERY_SECONDS = {
     Job.RELEASE: MINUTE,
     Job.SWEEP_SIMULATIONS: MINUTE,
     Job.SEAL_LEDGER: MINUTE,
+    Job.COUNT_ORDERS: QUARTER_MINUTE,
     Job.TELL: MINUTE,
     Job.CLOSE_MONTHS: HOUR,
     Job.FORGET_BODIES: HOUR,
@@ -34,6 +35,7 @@ EVERY_SECONDS = {
     Job.FORGET_SESSIONS: HOUR,
     Job.FORGET_ANSWERS: HOUR,
     Job.MAKE_PARTITIONS: HOUR,
+    Job.FORGET_CLICKS: HOUR,
 }
 
 

@@ -1,4 +1,6 @@
-"""From the spool into the store: exactly once, whoever dies when."""
+"""From the spool into the store: exactly once, whoever dies when. And days of orders, counted anew
+when one of them was booked.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter
 
+from affiliate.commissions import service as commissions
 from affiliate.insight import store
 from affiliate.links import spool
 
@@ -57,6 +60,19 @@ def forget(segment: Path) -> None:
         return
     segment.unlink(missing_ok=True)
     store.forget(segment.name)
+
+
+def count_orders() -> bool:
+    """Count the days on which orders were booked since; whether there may be more of them.
+
+    What is booked meanwhile marks its day again. One at a time: days are replaced as a whole.
+    """
+    if not store.claim_orders():
+        return False
+    days = commissions.take_touched()
+    for merchant_id, day in days:
+        store.count_orders(merchant_id, day)
+    return bool(days)
 
 
 def _whole_lines(stretch: bytes, batch_bytes: int) -> bytes:

@@ -113,9 +113,9 @@ class Stage:
         whose = f"{owner.merchant_id}\t{owner.promoter_id}" if owner else f"{NULL}\t{NULL}"
         return (
             f"\\\\x{click_id}\t{_stamp(second)}.{micro:06d}+00\t{link}\t{whose}\t{day}\t{begins}"
-            f"\t{address or NULL}\t{agent or NULL}\t{referrer or NULL}\t{'t' if 'q' in marks else 'f'}"
-            f"\t{reason or NULL}\t{visitor}\t{said[1]}\t{country or NULL}"
-            f"\t{_language(language) or NULL}\t{host_of(referrer) or NULL}\n"
+            f"\t{address or NULL}\t{agent or NULL}\t{referrer or NULL}"
+            f"\t{'t' if 'q' in marks else 'f'}\t{reason or NULL}\t{visitor}\t{said[1]}"
+            f"\t{country or NULL}\t{_language(language) or NULL}\t{host_of(referrer) or NULL}\n"
         )
 
     def _moment(self, zone: str, quarter: int) -> tuple[str, str, bytes] | None:

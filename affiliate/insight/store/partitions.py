@@ -22,11 +22,7 @@ def make_partitions() -> list[str]:
     _alone()
     there = _there()
     now = clock.now()
-    wanted = [
-        (table, _month(now, step))
-        for table in _KEYS
-        for step in range(-1, MONTHS_AHEAD + 1)
-    ]
+    wanted = [(table, _month(now, step)) for table in _KEYS for step in range(-1, MONTHS_AHEAD + 1)]
     missing = [(table, start) for table, start in wanted if _name(table, start) not in there]
     for table, start in missing:
         _make(table, start)
@@ -57,13 +53,11 @@ def drop_strays(*, months: int) -> bool:
     limits = {"clicks": months, "visits": VISITS_MONTHS - 1}
     more = False
     for table, kept in limits.items():
-        found = db.session.execute(
-            sa.text(
-                f"DELETE FROM {table}_default WHERE ctid = ANY(ARRAY(SELECT ctid"
-                f" FROM {table}_default WHERE {_KEYS[table]} < :limit LIMIT {ROWS}))"
-            ),
-            {"limit": _month(clock.now(), -kept)},
-        )
+        strays = sa.text(f"""
+            DELETE FROM {table}_default WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM {table}_default WHERE {_KEYS[table]} < :limit LIMIT {ROWS}))
+        """)  # noqa: S608
+        found = db.session.execute(strays, {"limit": _month(clock.now(), -kept)})
         more = more or found.rowcount == ROWS  # type: ignore[attr-defined]
     return more
 
@@ -93,12 +87,11 @@ def _make(table: str, start: datetime) -> None:
         WITH moved AS (
             DELETE FROM {table}_default WHERE {key} >= :start AND {key} < :end RETURNING *
         ) INSERT INTO {name} SELECT * FROM moved
-    """)
+    """)  # noqa: S608
     db.session.execute(move, span)
-    db.session.execute(
-        sa.text(f"ALTER TABLE {table} ATTACH PARTITION {name}"
-                f" FOR VALUES FROM ('{span['start'].isoformat()}') TO ('{span['end'].isoformat()}')")
-    )  # fmt: skip
+    bounds = f"FROM ('{span['start'].isoformat()}') TO ('{span['end'].isoformat()}')"
+    attach = f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"
+    db.session.execute(sa.text(attach))
 
 
 def _month(now: datetime, step: int) -> datetime:

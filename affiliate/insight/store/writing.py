@@ -22,9 +22,7 @@ ADDRESS_DAYS = 30
 OWNERS_MAX = 200_000
 OWNERS_SECONDS = 60.0  # a merchant may move to another zone
 
-_SETTINGS = sa.text(
-    "SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)"
-)
+_SETTINGS = sa.text("SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)")
 _STAGING = sa.text("""
     CREATE TEMPORARY TABLE IF NOT EXISTS click_staging (
         id bytea, at timestamptz, link_id bigint, merchant_id bigint, promoter_id bigint,
@@ -197,4 +195,3 @@ def _stage() -> Stage:
         )  # fmt: skip
         current_app.extensions["clicks"] = made
     return made
-
