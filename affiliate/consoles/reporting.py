@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel import Locale
 from flask import request
 
 from affiliate import clock, i18n
 from affiliate.consoles import layout
-from affiliate.i18n import _, ngettext
+from affiliate.i18n import _, _n
 from affiliate.insight import queries, store
 from affiliate.insight.queries import Leader
 from affiliate.insight.store import Counted, Question, Summed
@@ -42,11 +41,6 @@ APPS = MappingProxyType(
         "mercadolibre": "Mercado Libre",
     }
 )  # fmt: skip
-
-
-class _Counts(Protocol):
-    @property
-    def valid_clicks(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +92,8 @@ def period() -> int:
 def periods() -> list[tuple[str, str, None, bool]]:
     """For `parts.tabs`."""
     now = period()
-    return [
-        (layout.here_with(days=each), ngettext("%(num)s day", "%(num)s days", each), None, each == now)
-        for each in PERIODS
-    ]  # fmt: skip
+    words = {each: str(_n("%(num)s day", "%(num)s days", each)) for each in PERIODS}
+    return [(layout.here_with(days=str(each)), words[each], None, each == now) for each in PERIODS]
 
 
 def question(zone: ZoneInfo, **whose: Any) -> Question:
@@ -139,20 +131,13 @@ def leaders(by: str, asked: Question) -> list[Leader]:
 def today(zone: ZoneInfo, asked: Question) -> Counted:
     """Since midnight of the zone, to the second."""
     midnight = clock.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return sum_of(store.clicks_since(_instant(midnight), asked))
-
-
-def sum_of(found: Sequence[Counted]) -> Counted:
+    found = store.clicks_since(midnight.astimezone(UTC), asked)
     return found[0] if found else Counted(None, 0)
 
 
 def money(rows: Sequence[Summed], name: str) -> list[Money]:
     """One amount for each currency, without those of nothing."""
     return [Money(value, row.currency) for row in rows if (value := getattr(row, name))]
-
-
-def _instant(local: datetime) -> datetime:
-    return local.astimezone(clock.now().tzinfo)
 
 
 def _sums(rows: Sequence[Summed], clicks: int, *, own: bool) -> list[Sums]:
@@ -175,7 +160,7 @@ def _sums(rows: Sequence[Summed], clicks: int, *, own: bool) -> list[Sums]:
 def _shares(found: Sequence[tuple[str, Counted]]) -> dict[str, list[Share]]:
     """The largest of each, in the reader's words; nobody's clicks stand in none."""
     shares: dict[str, list[Share]] = {name: [] for name in SHOWN}
-    territories = Locale.parse(str(i18n.locale())).territories
+    territories = i18n.locale().territories
     for name, each in found:
         if each.valid_clicks and len(shares[name]) < ROWS:
             shares[name].append(Share(_word(name, each.key, territories), each.valid_clicks))

@@ -28,9 +28,7 @@ def reports() -> ResponseReturnValue:
 
 @bp.get("/reports/today")
 def clicks_today() -> ResponseReturnValue:
-    return render_template(
-        "_parts/clicks_today.html", today=reporting.today(i18n.zone(), _asked())
-    )
+    return render_template("_parts/clicks_today.html", today=reporting.today(i18n.zone(), _asked()))
 
 
 def _asked() -> Question:

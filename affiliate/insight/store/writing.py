@@ -37,8 +37,8 @@ _COPY = f"COPY click_staging ({', '.join(COLUMNS)}) FROM STDIN"
 # Sorted, and one table after the other, so that two writers take all rows in one order.
 #
 # `visits` decides what is a new visitor and what a second tap: whoever comes second to a visitor's
-# row waits for the first to end. A tap within ten seconds of another, before or after it in time,
-# is its repeat; of two only one is, in whichever order their segments are read.
+# row waits for the first to end. A tap within ten seconds of the one before it in the batch, or of
+# the newest that is stored, is its repeat: of two only one is, whichever segment is read first.
 _COUNTS = """
     count(*) AS clicks, count(*) FILTER (WHERE verdict IS NULL) AS valid_clicks,
     count(*) FILTER (WHERE is_new) AS visitors,
@@ -68,8 +68,8 @@ _INSERT = sa.text(f"""
                     WHEN o.at < o.before + :repeat THEN 'repeat'
                     WHEN o.at > s.previous - :repeat AND o.at < s.previous + :repeat THEN 'repeat'
                END AS verdict
-          FROM ordered o LEFT JOIN seen s ON o.before IS NULL AND s.day = o.day
-           AND s.link_id = o.link_id AND s.visitor = o.visitor
+          FROM ordered o LEFT JOIN seen s ON s.day = o.day AND s.link_id = o.link_id
+           AND s.visitor = o.visitor
     ), fresh AS (
         INSERT INTO clicks (id, at, link_id, ip, user_agent, referrer, scanned, reason, visitor,
                             device, os, browser, app, country, language)
