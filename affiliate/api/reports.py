@@ -48,7 +48,7 @@ def _day(text: object) -> object:
     return date.fromisoformat(text) if isinstance(text, str) and len(text) == 10 else text
 
 
-Day = Annotated[date, BeforeValidator(_day)]
+Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1970, 1, 2), le=date(2200, 1, 1))]
 
 
 class ReportQuery(ListQuery):

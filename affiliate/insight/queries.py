@@ -221,24 +221,19 @@ class Leader:
 
 
 def leaders(by: str, asked: Question, *, most: int = 10) -> list[Leader]:
-    """Those with the most orders, then with the most clicks."""
-    keys = {(each.merchant_id, each.key) for each in store.orders_by(by, asked, most=most)}
-    keys |= {(each.merchant_id, each.key) for each in store.clicks_by(by, asked, most=most)}
-    clicked = {(row.merchant_id, row.key): row.valid_clicks
-               for row in store.clicks_by(by, asked, among_keys=keys)}  # fmt: skip
+    """Those with the most orders, then with the most clicks; in three statements."""
+    found = store.leading(by, asked, most=most)
     sums: dict[tuple[int, Any], list[Summed]] = {}
-    for row in store.orders_by(by, asked, among_keys=keys):
+    for row in store.orders_by(by, asked, keys=[each[1] for each in found]):
         sums.setdefault((row.merchant_id, row.key), []).append(row)
-    told = names(by, keys)
-    found = [
+    told = names(by, {(merchant_id, key) for merchant_id, key, _clicks, _orders in found})
+    return [
         Leader(
-            key[1], key[0], told.get(key, ""), clicked.get(key, 0),
-            sum(each.orders for each in sums.get(key, [])), sums.get(key, []),
+            key, merchant_id, told.get((merchant_id, key), ""), clicks, orders,
+            sums.get((merchant_id, key), []),
         )
-        for key in keys
+        for merchant_id, key, clicks, orders in found
     ]  # fmt: skip
-    found.sort(key=lambda each: (-each.orders, -each.clicks, each.name))
-    return found[:most]
 
 
 def _size(path: Path) -> int:

@@ -17,6 +17,7 @@ from affiliate.insight.store.reading import (
     clicks_by,
     clicks_since,
     dimensions,
+    leading,
     orders_by,
 )
 from affiliate.insight.store.retention import coarsen_addresses, forget_quarters
@@ -45,6 +46,7 @@ __all__ = [
     "forget_old_offsets",
     "forget_quarters",
     "keep",
+    "leading",
     "make_partitions",
     "offset_of",
     "offsets",

@@ -89,28 +89,15 @@ class Summed:
     earned: int = 0
 
 
-def clicks_by(
-    by: str,
-    asked: Question,
-    *,
-    most: int | None = None,
-    among_keys: Collection[tuple[int, Any]] | None = None,
-) -> list[Counted]:
+def clicks_by(by: str, asked: Question, *, most: int | None = None) -> list[Counted]:
     """By one of GROUPS, or of DIMENSIONS; with `most` the groups of the most clicks only."""
     if by in DIMENSIONS:
         return [each for _, each in dimensions([by], asked)]
     if by == "day" and not asked.only:
         return _totals(asked)
-    key = LinkDay.day if by == "day" else _OF_LINKS[by]
-    found = (
-        sa.select(key.label("key"), _merchant(by, Link.merchant_id), *_sums(LinkDay, _CLICKS))
-        .join(Link, Link.id == LinkDay.link_id)
-        .where(LinkDay.day.between(asked.since, asked.until), key.is_not(None))
-    )
-    found = _scoped(found, asked, LinkDay)
-    for name, value in asked.only.items():
-        found = found.where(_OF_LINKS[name] == value)
-    return _rows(Counted, found, by, key, most, "valid_clicks", among_keys, Link.merchant_id)
+    found = _clicks(by, asked)
+    found = found.order_by(*_ordered(by, "valid_clicks")).limit(most)
+    return [Counted(*row) for row in db.session.execute(found)]
 
 
 def orders_by(
@@ -118,24 +105,66 @@ def orders_by(
     asked: Question,
     *,
     most: int | None = None,
-    among_keys: Collection[tuple[int, Any]] | None = None,
+    keys: Collection[Any] | None = None,
 ) -> list[Summed]:
-    """By one of GROUPS and by currency; with `most` the groups of the most orders only."""
+    """By one of GROUPS and by currency; with `most` the groups of the most orders only, with `keys`
+    only these.
+    """
+    found = _orders(by, asked, OrderDay.currency, *_sums(OrderDay, _ORDERS))
+    found = found.group_by(OrderDay.currency)
+    if keys is not None:
+        found = found.where(among(_OF_ORDERS[by], keys))
+    found = found.order_by(*_ordered(by, "orders")).limit(most)
+    return [Summed(*row) for row in db.session.execute(found)]
+
+
+def leading(by: str, asked: Question, *, most: int) -> list[tuple[int, Any, int, int]]:
+    """The groups of the most orders, then of the most clicks: merchant, key, clicks, orders."""
+    orders = _orders(
+        by, asked, sa.literal(0).label("valid_clicks"), *_sums(OrderDay, ("orders",))
+    ).subquery()
+    clicks = _clicks(by, asked).subquery()
+    both = sa.union_all(
+        sa.select(orders),
+        sa.select(clicks.c.key, clicks.c.merchant, clicks.c.valid_clicks, sa.literal(0)),
+    ).subquery()
+    clicked, ordered = sa.func.sum(both.c.valid_clicks), sa.func.sum(both.c.orders)
+    found = (
+        sa.select(both.c.merchant, both.c.key, clicked, ordered)
+        .group_by(both.c.merchant, both.c.key)
+        .order_by(ordered.desc(), clicked.desc(), both.c.key)
+        .limit(most)
+    )
+    return [
+        (merchant, key, int(clicks), int(orders))
+        for merchant, key, clicks, orders in db.session.execute(found)
+    ]
+
+
+def _clicks(by: str, asked: Question) -> Any:
+    key = LinkDay.day if by == "day" else _OF_LINKS[by]
+    merchant = _merchant(by, Link.merchant_id)
+    found: Any = sa.select(key.label("key"), merchant, *_sums(LinkDay, _CLICKS))
+    found = found.join(Link, Link.id == LinkDay.link_id)
+    found = _scoped(found, asked, LinkDay).where(key.is_not(None))
+    for name, value in asked.only.items():
+        found = found.where(_OF_LINKS[name] == value)
+    return _grouped(found, by, key, Link.merchant_id)
+
+
+def _orders(by: str, asked: Question, *columns: Any) -> Any:
     key = OrderDay.day if by == "day" else _OF_ORDERS[by]
-    merchant = _merchant(by, OrderDay.merchant_id)
-    found = sa.select(key.label("key"), merchant, OrderDay.currency, *_sums(OrderDay, _ORDERS))
+    found: Any = sa.select(key.label("key"), _merchant(by, OrderDay.merchant_id), *columns)
     if {by, *asked.only} & {"product", "content"}:
         found = found.join(Link, Link.id == OrderDay.link_id)
-    found = found.where(OrderDay.day.between(asked.since, asked.until), key.is_not(None))
+    found = _scoped(found, asked, OrderDay).where(key.is_not(None))
     if by not in ("day", "merchant", "shop"):
         found = found.where(OrderDay.promoter_id != 0)  # nobody's stand under no name
     if by == "link":
         found = found.where(OrderDay.link_id != 0)
-    found = _scoped(found, asked, OrderDay)
     for name, value in asked.only.items():
         found = found.where(_OF_ORDERS[name] == value)
-    found = found.group_by(OrderDay.currency)
-    return _rows(Summed, found, by, key, most, "orders", among_keys, OrderDay.merchant_id)
+    return _grouped(found, by, key, OrderDay.merchant_id)
 
 
 def dimensions(names: Collection[str], asked: Question) -> list[tuple[str, Counted]]:
@@ -171,7 +200,6 @@ def assists(asked: Question) -> dict[int, int]:
     found = _scoped(
         sa.select(AssistDay.promoter_id, sa.func.sum(AssistDay.assists)), asked, AssistDay
     )
-    found = found.where(AssistDay.day.between(asked.since, asked.until))
     rows = db.session.execute(found.group_by(AssistDay.promoter_id))
     return {promoter_id: int(count) for promoter_id, count in rows}
 
@@ -200,6 +228,7 @@ def _own(table: Any, asked: Question) -> sa.ColumnElement[bool]:
 
 
 def _scoped(found: Any, asked: Question, table: Any) -> Any:
+    found = found.where(table.day.between(asked.since, asked.until))
     if asked.merchant_ids is not None:
         found = found.where(among(table.merchant_id, asked.merchant_ids))
     if asked.promoter_ids is not None:
@@ -221,25 +250,11 @@ def _merchant(by: str, column: Any) -> Any:
     )
 
 
-def _rows(
-    kind: Any,
-    found: Any,
-    by: str,
-    key: Any,
-    most: int | None,
-    rank: str,
-    among_keys: Collection[tuple[int, Any]] | None,
-    merchant: Any,
-) -> list[Any]:
+def _grouped(found: Any, by: str, key: Any, merchant: Any) -> Any:
     found = found.group_by(key)
-    if by not in ("day", "promoter"):
-        found = found.group_by(merchant)
-    if among_keys is not None:
-        if not among_keys:
-            return []
-        found = found.where(among(key, {each for _, each in among_keys}))
-    order = [key] if by == "day" else [sa.literal_column(rank).desc(), key]
-    found = found.order_by(*order)
-    if most is not None:
-        found = found.limit(most)
-    return [kind(*row) for row in db.session.execute(found)]
+    return found if by in ("day", "promoter") else found.group_by(merchant)
+
+
+def _ordered(by: str, rank: str) -> list[Any]:
+    key = sa.literal_column("key")
+    return [key] if by == "day" else [sa.literal_column(rank).desc(), key]
