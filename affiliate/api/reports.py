@@ -53,9 +53,10 @@ Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1970, 1, 2), le=date(
 
 class ReportQuery(ListQuery):
     metric: Metric = Field(
+        "clicks",
         description="`visitors` are counted per link and day; `conversion` is orders per valid"
         " click in ppm; `epc` is the commission of 100 valid clicks. A promoter's commission is"
-        " their own"
+        " their own",
     )
     by: By = Field(
         "day",
