@@ -53,6 +53,21 @@ class Link(Stamped, Model):
         )
 
 
+class Change(Model):
+    """That something changed on which redirects depend. Triggers write it, so that none is
+    forgotten; `links.lookup` reads it. Kept for an hour.
+    """
+
+    __tablename__ = "link_changes"
+
+    id: Mapped[Key]
+    subject: Mapped[str]  # as `Facts.subjects` has them
+    xact: Mapped[int] = mapped_column(server_default=sa.text("pg_current_xact_id()::text::bigint"))
+    at: Mapped[datetime] = mapped_column(server_default=sa.text("now()"))
+
+    __table_args__ = (sa.Index("link_changes_xact_idx", "xact"),)
+
+
 class Click(Model):
     """One visit. Partitioned by month; `id` is the 16 random bytes the redirect made.
 

@@ -1,22 +1,31 @@
 """What is known of links: for attribution, the redirect, pages and the API."""
 
 from collections.abc import Collection
+from datetime import timedelta
+from typing import LiteralString
 
 import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.catalog.models import Product, Shop
-from affiliate.db import among, db
+from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.links.models import Link
+from affiliate.links.models import Change, Link
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
 from affiliate.programs.models import Membership, MembershipState, Program
 
+CHANGES_KEPT = timedelta(hours=1)
+
 _FACTS = (
     sa.select(
         Link.id,
+        Link.merchant_id,
+        Link.program_id,
+        Link.promoter_id,
+        Link.shop_id,
+        Link.product_id,
         sa.func.coalesce(Product.url, Link.url).label("url"),
         Link.sub_ids,
         Link.expires_at,
@@ -108,9 +117,20 @@ def facts(code: str) -> Facts | None:
     if row is None:
         return None
     scheme = row.url.partition("://")[0]
+    subjects = [
+        f"link:{row.id}",
+        f"program:{row.merchant_id}:{row.program_id}",
+        f"member:{row.merchant_id}:{row.program_id}:{row.promoter_id}",
+        f"shop:{row.merchant_id}:{row.shop_id}",
+        f"merchant:{row.merchant_id}",
+        f"promoter:{row.promoter_id}",
+    ]
+    if row.product_id:
+        subjects.append(f"product:{row.merchant_id}:{row.product_id}")
     return Facts(
         id=row.id,
         code=code,
+        subjects=tuple(subjects),
         url=row.url,
         sub_ids=tuple(row.sub_ids),
         home=f"{scheme}://{row.domain}/",
@@ -122,3 +142,23 @@ def facts(code: str) -> Facts | None:
         title=row.title,
         image_url=row.image_url,
     )
+
+
+_NEWS: LiteralString = (
+    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
+    " ARRAY(SELECT id || '/' || subject FROM link_changes WHERE xact >= %(since)s ORDER BY id)"
+)
+
+
+def news(since: int) -> tuple[int, list[str]]:
+    """What was told by transactions from this one on, as id/subject; and the first transaction that
+    has not ended yet, from which to ask the next time. What was told before may be told again.
+    """
+    [(oldest, told)] = alone(_NEWS, {"since": since})
+    return oldest, told
+
+
+def forget_changes() -> int:
+    """Drop what every process has long heard of."""
+    old = sa.delete(Change).where(Change.at < clock.now() - CHANGES_KEPT)
+    return int(db.session.execute(old).rowcount)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ QUERY_BYTES_MAX = 2048
 SCAN_MARK = "q"
 SUB_IDS_MAX = 5
 _KEEP = "%/?:@!$'()*+,;=-._~"
+_TOKENS_PLACE = "\0"
 
 # Programs that fetch a page to draw its card in a chat. Browsers inside those apps are people
 # and say something else: MicroMessenger, Instagram, FBAN, Line/…
@@ -29,6 +30,7 @@ class Facts:
 
     id: int
     code: str
+    subjects: tuple[str, ...]  # what these facts were read from (links/models.py, Change)
     url: str
     sub_ids: tuple[str, ...]
     home: str  # the shop's front page
@@ -62,13 +64,36 @@ class Answer:
     scanned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where a visit without parameters of its own leads: the token goes between the two."""
+
+    before: str
+    after: str
+    until: datetime | None
+
+
+def is_preview(user_agent: str) -> bool:
+    return _PREVIEWERS.search(user_agent) is not None
+
+
+def ready(facts: Facts, now: datetime) -> Ready | None:
+    """The answer that the next visits will get too; None where each is looked at."""
+    found = answer(facts, Visit("", ""), now, lambda: _TOKENS_PLACE)
+    if found.location is None or not found.counts:
+        return None
+    before, _, after = found.location.partition(_TOKENS_PLACE)
+    ends = [each for each in (facts.expires_at, facts.paused_at) if each is not None]
+    return Ready(before, after, min(ends, default=None))
+
+
 def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) -> Answer:
     """A dead link leads to the fallback without a token. One whose product is sold out leads
     there with its token: the promoter did bring somebody who may buy something else.
     """
     if not facts.is_open(now):
         return Answer(facts.fallback_url or facts.home)
-    if _PREVIEWERS.search(visit.user_agent):
+    if is_preview(visit.user_agent):
         return Answer(None)
     asked, scanned = _asked(visit.query)
     target = (facts.fallback_url or facts.home) if facts.sold_out else facts.url

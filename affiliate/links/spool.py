@@ -32,13 +32,13 @@ RETRY_SECONDS = 1.0
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 SEGMENT_SECONDS_MAX = 300.0
 TEXT_CHARACTERS_MAX = 512
-LANGUAGE_CHARACTERS_MAX = 35  # the longest tag that RFC 5646 asks to have room for
+LANGUAGE_MAX = 35  # the longest tag that RFC 5646 asks to have room for
 UNNAMED_SECONDS_MAX = 3600.0
 LOST = Counter("tuike_clicks_lost", "Clicks that were answered but could not be written down")
 UNSYNCED = Counter("tuike_spool_sync_failures", "Times the spool could not be synced to disk")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
 # Tabs and line ends are the format's own, and PostgreSQL takes no NUL.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -61,12 +61,12 @@ class Click:
 def encode(click: Click) -> bytes:
     """One line: a checksum of the rest, then the fields, separated by tabs."""
     return line(
-        f"{click.id.hex()}\t{(click.at - _EPOCH) // _TICK}\t{click.link_id}",
+        f"{click.id.hex()}\t{(click.at - EPOCH) // TICK}\t{click.link_id}",
         flags(scanned=click.scanned, prefetched=click.prefetched, head=click.head),
         clean(click.ip),
         clean(click.user_agent),
         clean(click.referrer),
-        clean(click.language[:LANGUAGE_CHARACTERS_MAX]),
+        clean(click.language[:LANGUAGE_MAX]),
     )
 
 
@@ -89,7 +89,7 @@ def decode(text: bytes) -> Click | None:
         click_id, at, link_id, marks, ip, user_agent, referrer, *language = rest.decode().split(
             "\t"
         )
-        instant = _EPOCH + int(at) * _TICK
+        instant = EPOCH + int(at) * TICK
     except (ValueError, OverflowError):
         return None
     return Click(

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from affiliate import clock
-from affiliate.links import rules, share, token
+from affiliate.links import road, rules, share, token
 from affiliate.links.lookup import Lookup, Unavailable
 from affiliate.links.rules import Facts, Visit
 from affiliate.links.spool import Click, Spool
@@ -65,7 +65,7 @@ def _spool() -> Spool:
 
 def _visit() -> Visit:
     return Visit(
-        query=_utf8(request.environ.get("QUERY_STRING", "")),
+        query=road.utf8(request.environ.get("QUERY_STRING", "")),
         user_agent=_header("User-Agent"),
         is_head=request.method == "HEAD",
     )
@@ -80,16 +80,13 @@ def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Cli
         user_agent=_header("User-Agent"),
         referrer=_header("Referer"),
         scanned=scanned,
+        prefetched=road.is_ahead(request.environ),
+        language=_header("Accept-Language"),
     )
 
 
 def _header(name: str) -> str:
-    return _utf8(request.headers.get(name, ""))
-
-
-def _utf8(text: str) -> str:
-    """WSGI hands bytes over as if they were Latin-1; most of them are UTF-8."""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+    return road.utf8(request.headers.get(name, ""))
 
 
 def _redirect(location: str) -> Response:

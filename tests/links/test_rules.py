@@ -13,6 +13,7 @@ from affiliate.links.rules import Answer, Facts, Visit, answer
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FACTS = Facts(
     id=7,
+    subjects=(),
     code="abc234",
     url="https://shop.example/p/1",
     sub_ids=(),
