@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0029_insight"
-down_revision = "0024_goods"
+down_revision = "0030_freshness"
 branch_labels = None
 depends_on = None
 
