@@ -50,6 +50,8 @@ class Job(StrEnum):
     SEAL_LEDGER = "workers.ledger.seal"
     COUNT_SALES = "workers.orders.count_sales"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
+    FORGET_CLICKS = "workers.clicks.forget"
+    COUNT_ORDERS = "workers.clicks.count_orders"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
     FORGET_SESSIONS = "workers.people.forget_sessions"
@@ -81,6 +83,8 @@ QUEUE_OF = {
     Job.SEAL_LEDGER: "default",
     Job.COUNT_SALES: "slow",
     Job.MAKE_PARTITIONS: "default",
+    Job.FORGET_CLICKS: "slow",
+    Job.COUNT_ORDERS: "default",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
     Job.FORGET_SESSIONS: "slow",

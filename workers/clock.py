@@ -18,7 +18,7 @@ from workers.context import application
 
 log = structlog.get_logger(__name__)
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+QUARTER_MINUTE, MINUTE, HOUR, DAY = 15, 60, 3600, 86_400
 EVERY_SECONDS = {
     Job.SWEEP_INBOX: MINUTE,
     Job.SWEEP_PULLS: MINUTE,
@@ -28,6 +28,7 @@ EVERY_SECONDS = {
     Job.RELEASE: MINUTE,
     Job.SWEEP_SIMULATIONS: MINUTE,
     Job.SEAL_LEDGER: MINUTE,
+    Job.COUNT_ORDERS: QUARTER_MINUTE,
     Job.TELL: MINUTE,
     Job.CLOSE_MONTHS: HOUR,
     Job.FORGET_BODIES: HOUR,
@@ -36,6 +37,7 @@ EVERY_SECONDS = {
     Job.FORGET_ANSWERS: HOUR,
     Job.MAKE_PARTITIONS: HOUR,
     Job.COUNT_SALES: DAY,
+    Job.FORGET_CLICKS: HOUR,
 }
 
 

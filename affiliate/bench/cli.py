@@ -123,9 +123,12 @@ def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     )
     clicks = found.clicks
     yield (
-        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.0f} µs of processors each;"
+        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.1f} µs of processors each,"
+        f" {clicks.python_us:.1f} of them in Python; a bare COPY of the rows"
+        f" {clicks.floor_per_second:.0f}/s, {clicks.floor_cpu_us:.1f} µs;"
         f" bytes: {clicks.spool_bytes:.0f} in the spool,"
-        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
+        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL,"
+        f" {clicks.counted_bytes:.0f} of counts and visitors"
     )
     tree = found.tree
     yield f"{tree.promoters:,} promoters; below the star {tree.below:,}, directly {tree.direct:,}"
