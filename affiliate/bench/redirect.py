@@ -134,7 +134,7 @@ def by_flask() -> Flask:
     app = wsgi.make()
     road = app.wsgi_app
     assert isinstance(road, Road)
-    app.wsgi_app = road._onward  # type: ignore[method-assign]
+    app.wsgi_app = road._onward  # type: ignore[assignment,method-assign]
     return app
 
 
@@ -263,10 +263,12 @@ def _wrk(port: int, load: Path, seconds: int, core: int | None = None) -> dict[s
 
 def _middle(rates: Sequence[Rate]) -> Rate:
     return Rate(
-        *(median(getattr(each, name) for each in rates) for name in
-          ("per_second", "p50_ms", "p99_ms", "cpu_us")),
-        answers=sum(each.answers for each in rates),
-    )  # fmt: skip
+        median(each.per_second for each in rates),
+        median(each.p50_ms for each in rates),
+        median(each.p99_ms for each in rates),
+        median(each.cpu_us for each in rates),
+        sum(each.answers for each in rates),
+    )
 
 
 def _cpu(pid: int) -> float:

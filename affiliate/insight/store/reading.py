@@ -256,5 +256,5 @@ def _grouped(found: Any, by: str, key: Any, merchant: Any) -> Any:
 
 
 def _ordered(by: str, rank: str) -> list[Any]:
-    key = sa.literal_column("key")
+    key: sa.ColumnElement[Any] = sa.literal_column("key")
     return [key] if by == "day" else [sa.literal_column(rank).desc(), key]

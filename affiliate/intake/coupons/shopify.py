@@ -13,8 +13,8 @@ from typing import Any
 
 from affiliate import clock
 from affiliate.intake.api import Client, Refused
+from affiliate.intake.catalogue.shopify import API
 from affiliate.intake.coupons.interface import Coupons, Exists, Found, Offer, lacks_right, no_right
-from affiliate.intake.platforms.shopify import API
 from affiliate.intake.reading import Node
 from affiliate.money import PPM
 
