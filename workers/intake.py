@@ -1,7 +1,7 @@
 """Inbox jobs: book what waits, ask the shops, ring again for lost bells, forget old bodies."""
 
 from affiliate import jobs
-from affiliate.intake import checkouts, fetching, pulling, service
+from affiliate.intake import checkouts, copying, fetching, pulling, service
 from workers import context
 from workers.context import task
 
@@ -34,6 +34,11 @@ def sweep() -> None:
 @task
 def sweep_pulls() -> None:
     pulling.ring_for_due()
+
+
+@task
+def match_copies() -> None:
+    copying.match()
 
 
 @task

@@ -21,6 +21,7 @@ from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS
 from affiliate.intake.reading import Unreadable
 from affiliate.intake.tokens import ShopTokens
+from affiliate.live import channels
 
 log = structlog.get_logger(__name__)
 
@@ -146,6 +147,7 @@ def _postpone(merchant_id: int, notices: Sequence[Notice], error: NotNow | Refus
                 error=service.fault(told, "", str(error)),
                 attempts=Event.attempts + 1,
             )
+            channels.announce([channels.merchant(merchant_id)])
 
 
 def _put_aside(
@@ -160,6 +162,7 @@ def _put_aside(
             error=service.fault(code, pointer, message),
             attempts=Event.attempts + 1,
         )
+        channels.announce([channels.merchant(merchant_id)])
 
 
 def _set(merchant_id: int, notices: Sequence[Notice], **values: object) -> None:

@@ -15,6 +15,7 @@ from affiliate.catalog.service.shops import (
     ShopExists,
     change_shop,
     create_shop,
+    disconnect_shop,
     keys,
     webhook_secrets,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "change_shop",
     "create_product",
     "create_shop",
+    "disconnect_shop",
     "keys",
     "put_products",
     "webhook_secrets",
