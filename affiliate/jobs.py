@@ -30,6 +30,7 @@ class Job(StrEnum):
     FETCH_ORDERS = "workers.intake.fetch"
     PULL_ORDERS = "workers.intake.pull"
     SWEEP_PULLS = "workers.intake.sweep_pulls"
+    REGISTER_HOOKS = "workers.intake.register_hooks"
     MATCH_COPIES = "workers.intake.match_copies"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
@@ -56,6 +57,7 @@ QUEUE_OF = {
     Job.FETCH_ORDERS: "intake",
     Job.PULL_ORDERS: "slow",
     Job.SWEEP_PULLS: "slow",
+    Job.REGISTER_HOOKS: "intake",
     Job.MATCH_COPIES: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",

@@ -1,7 +1,7 @@
 """Inbox jobs: book what waits, ask the shops, ring again for lost bells, forget old bodies."""
 
 from affiliate import jobs
-from affiliate.intake import checkouts, copying, fetching, pulling, service
+from affiliate.intake import checkouts, consent, copying, fetching, pulling, service
 from workers import context
 from workers.context import task
 
@@ -24,6 +24,12 @@ def pull(merchant_id: int, shop_id: int) -> None:
     """Ask a shop what it changed. Each page is a unit of work of its own."""
     with context.application().app_context():
         pulling.pull(merchant_id, shop_id)
+
+
+def register_hooks(merchant_id: int, shop_id: int) -> None:
+    """Tell a shop that consented where its webhooks go. It is asked outside of transactions."""
+    with context.application().app_context():
+        consent.register(merchant_id, shop_id)
 
 
 @task

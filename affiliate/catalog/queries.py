@@ -156,4 +156,4 @@ def hook_path(shop: Shop | Door) -> str:
 
 def hook_url(shop: Shop | Door) -> str:
     """Where this shop sends its webhooks."""
-    return current_app.config["SETTINGS"].address + hook_path(shop)
+    return f"{current_app.config['SETTINGS'].address}{hook_path(shop)}"

@@ -366,8 +366,8 @@ def _add_beside(
 
 def _no_rate(base: str, quote: str) -> NoRate:
     message = _(
-        "There is no rate of %(base)s in %(quote)s. Whoever handles the money of all merchants adds "
-        "it under Finance, Rates of exchange. Or copy without the amounts.",
+        "There is no rate of %(base)s in %(quote)s. Whoever handles the money of all merchants "
+        "adds it under Finance, Rates of exchange. Or copy without the amounts.",
         base=base,
         quote=quote,
     )

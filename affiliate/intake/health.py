@@ -61,7 +61,7 @@ def of_shops(shops: Collection[Shop]) -> dict[int, Health]:
 class Refused(NamedTuple):
     """Bad signatures in a day: how many, and of the last one when and why."""
 
-    count: int = 0
+    times: int = 0
     at: datetime | None = None
     why: str | None = None
 
@@ -85,7 +85,7 @@ def _of(
     until = pulled.get("until")
     missed = pulled.get("missed", 0)
     # What was heard after a bad signature came with the right secret: that was mended.
-    is_refused = refused.count > 0 and not (last and refused.at and last > refused.at)
+    is_refused = refused.times > 0 and not (last and refused.at and last > refused.at)
     if fault or is_refused or (row and row.quarantined):
         state = "failing"
     elif missed >= MISSED_MOST and connection(shop.platform).hooks and not _is_heard(last, now):
@@ -100,7 +100,7 @@ def _of(
         waiting=row.waiting if row else 0,
         quarantined=row.quarantined if row else 0,
         done=row.done if row else 0,
-        refused=refused.count,
+        refused=refused.times,
         refused_at=refused.at,
         refused_why=refused.why,
         oldest_waiting_at=oldest,

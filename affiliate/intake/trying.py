@@ -19,6 +19,7 @@ from affiliate.errors import Conflict
 from affiliate.i18n import _
 from affiliate.intake.platforms import standard
 
+PREFIX = "tuike-test-"  # of the deliveries' ids
 UNITS = 10  # what the test order costs, in whole units of the shop's currency
 
 
@@ -49,13 +50,13 @@ def send(shop: Shop) -> None:
 
 
 def _knock(shop: Shop, secret: str) -> str:
-    body, delivery = order_of(shop), f"test-{secrets.token_hex(8)}"
+    body, delivery = order_of(shop), f"{PREFIX}{secrets.token_hex(8)}"
     seconds = int(clock.now().timestamp())
-    headers = {
-        "webhook-id": delivery,
-        "webhook-timestamp": str(seconds),
-        "webhook-signature": standard.sign(secret, delivery, seconds, body),
-    }
+    headers = [
+        ("webhook-id", delivery),
+        ("webhook-timestamp", str(seconds)),
+        ("webhook-signature", standard.sign(secret, delivery, seconds, body)),
+    ]
     asked = EnvironBuilder(hook_path(shop), method="POST", headers=headers, data=body)
     _said, status, _headers = run_wsgi_app(current_app.extensions["door"], asked.get_environ())
     return status

@@ -84,8 +84,7 @@ def create_shop(
             _("There is no connector for %(platform)s.", platform=platform),
         )
     host = _host(domain)
-    _check_currency(currency)
-    _check_country(country)
+    check_place(country, currency)
     given, made = _complete(platform, credentials, whole=whole)
     account = given.get(connection(platform).account, "")
     row = {
@@ -140,6 +139,11 @@ def disconnect_shop(shop: Shop) -> None:
         shop.version += 1
         db.session.flush()
         audit.record("shop.disconnected", subject=f"shp:{shop.id}", merchant_id=shop.merchant_id)
+
+
+def check_place(country: str, currency: str) -> None:
+    _check_currency(currency)
+    _check_country(country)
 
 
 def change_shop(

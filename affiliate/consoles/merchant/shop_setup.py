@@ -11,7 +11,7 @@ from affiliate.catalog import service
 from affiliate.catalog.models import Shop
 from affiliate.catalog.platforms import connection
 from affiliate.i18n import _
-from affiliate.intake import health
+from affiliate.intake import health, trying
 from affiliate.intake import queries as intake
 from affiliate.intake.health import Refused
 from affiliate.intake.models import Event
@@ -79,6 +79,12 @@ class Progress:
         return self.told.real_at is not None
 
     @property
+    def knows_us(self) -> bool:
+        """Whether the shop itself knocked; a test that was sent from here says nothing of that."""
+        knocked = self.heard is not None and not self.heard.dedup_key.startswith(trying.PREFIX)
+        return knocked or self.refused.at is not None or self.is_live
+
+    @property
     def refusal(self) -> Any:
         """Words for the last knock with a bad signature, unless a good one came after it."""
         at, heard = self.refused.at, self.heard_at
@@ -90,8 +96,11 @@ class Progress:
     @property
     def next_step(self) -> int:
         """The first that is open: 1 what to paste, 2 the test, 3 the first order; 4 is none."""
-        done = (self.is_heard or self.refused.at is not None) and not self.missing
-        return 4 if self.is_live else 3 if self.is_heard else 2 if done else 1
+        if self.is_live:
+            return 4
+        if not self.knows_us or self.missing:
+            return 1
+        return 3 if self.is_heard else 2
 
 
 def progress(shop: Shop) -> Progress:

@@ -18,7 +18,7 @@ from affiliate.consoles.merchant.shop_setup import CARRIES, LABELS, progress
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.errors import AffiliateError, NotFound
 from affiliate.i18n import _
-from affiliate.intake import files, health, trying
+from affiliate.intake import consent, files, health, trying
 from affiliate.intake import queries as intake
 from affiliate.intake import service as intake_service
 from affiliate.intake.health import Health
@@ -56,7 +56,7 @@ def shops() -> ResponseReturnValue:
 def new_shop() -> ResponseReturnValue:
     chosen = request.args.get("platform", "")
     if chosen in set(CONNECTIONS):
-        return _form(chosen, {}, None)
+        return form_page(chosen, {}, None)
     return render_template(
         "merchant/shop_platforms.html", connections=CONNECTIONS, guides=GUIDES, carries=CARRIES
     )
@@ -82,14 +82,14 @@ def create_shop() -> ResponseReturnValue:
         )
     except service.ShopExists as refusal:
         if refusal.shop_id is None:
-            return _form(typed.get("platform", ""), typed, refusal)
+            return form_page(typed.get("platform", ""), typed, refusal)
         words = _(
             "This shop is connected already. If you have not copied its secret, make a new one."
         )
         flash(words, "wait")
         return redirect(url_for("merchant.shop", shop_id=refusal.shop_id), 303)
     except AffiliateError as refusal:
-        return _form(typed.get("platform", ""), typed, refusal)
+        return form_page(typed.get("platform", ""), typed, refusal)
     return connected(shop, made)
 
 
@@ -222,7 +222,7 @@ def given(typed: Mapping[str, str]) -> dict[str, str]:
     return {each: value for each, value in found.items() if value}
 
 
-def _form(platform: str, typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
+def form_page(platform: str, typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
     merchant = people.merchant(current_merchant_id())
     known = platform if platform in set(CONNECTIONS) else Platform.STANDARD
     page = render_template(
@@ -237,6 +237,7 @@ def _form(platform: str, typed: Any, refusal: AffiliateError | None) -> Response
         platform=known,
         connection=connection(known),
         guide=guide(known),
+        by_consent=consent.app_of(known) is not None,
         labels=LABELS,
         carries=CARRIES,
     )
@@ -251,6 +252,8 @@ def _of(shop: Shop) -> dict[str, Any]:
         "topics": topics(shop.platform),
         "hook_url": catalog.hook_url(shop),
         "lines": shop_lines.lines(shop, shop_lines.days(shop.merchant_id)),
+        "by_consent": consent.app_of(shop.platform) is not None,
+        "example": shop_lines.example(shop),
         "labels": LABELS,
         "carries": CARRIES,
     }
