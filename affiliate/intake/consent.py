@@ -24,7 +24,7 @@ from affiliate.catalog import queries as catalog
 from affiliate.catalog import rules as addresses
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import topics
-from affiliate.catalog.service import Keys
+from affiliate.catalog.service import Keys, keys
 from affiliate.config import Settings
 from affiliate.errors import Conflict, invalid
 from affiliate.i18n import _
@@ -176,14 +176,15 @@ def exchange(asked: Asked, code: str, verifier: str) -> dict[str, str]:
     redirect = return_address(asked.platform) if provider.names_us else None
     body = prepare_token_request("authorization_code", redirect_uri=redirect, **given)
     api = Api(base=provider.host, prove=lambda *_: None)
-    keys = Keys((), domain=asked.domain)
+    nothing = Keys((), domain=asked.domain)
     try:
-        base = base_of(asked.platform, api, keys)
+        base = base_of(asked.platform, api, nothing)
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         }
-        with Client(api, keys, ShopTokens(asked.merchant_id, 0, keys), base) as client:
+        tokens = ShopTokens(asked.merchant_id, 0, nothing)
+        with Client(api, nothing, tokens, base) as client:
             answer = client.for_token(Ask("POST", provider.token, {}, headers, body.encode()))
         if answer.status >= 300 or answer.body.get("error"):
             raise ConsentMissing(_("The shop did not take its own code back. Begin again."))
@@ -192,6 +193,14 @@ def exchange(asked: Asked, code: str, verifier: str) -> dict[str, str]:
         raise ConsentMissing(_("The shop does not answer now. Begin again later.")) from error
     except (Refused, Unreadable) as error:
         raise ConsentMissing(_("The shop's answer could not be read. Begin again.")) from error
+
+
+def check_same(shop: Shop, credentials: Mapping[str, str]) -> None:
+    """New tokens of a connected shop are of that shop."""
+    before, now = keys(shop).get("store_id"), credentials.get("store_id", "")
+    if before != now:
+        message = _("You said yes in shop %(other)s, but this is %(shop)s.", other=now, shop=before)
+        raise AnotherShop(message)
 
 
 def ring_to_register(shop: Shop) -> None:

@@ -16,10 +16,10 @@ from affiliate.catalog.models import Shop
 from affiliate.db import db, unit_of_work
 from affiliate.intake import consent
 from affiliate.people.models import Role
+from tests.browser.conftest import served
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_shop
 from tests.factories.people import a_merchant, a_user
-from tests.browser.conftest import served
 
 SECRET = "the app's own secret"
 TYPED = {"name": "Loja", "domain": "loja.myshopify.com", "country": "BR", "currency": "BRL"}
@@ -231,8 +231,11 @@ def test_consent_of_a_connected_shop_is_renewed_and_of_another_account_refused(
         return come_back(client, there.say_yes(link.replace("&amp;", "&")), "tiendanube")
 
     there.answer["access_token"] = "at-2"
-    # Tiendanube's shops have no account of ours; Shopify's domain and this number tell them apart.
     assert again().status_code == 303
+    there.answer |= {"access_token": "at-3", "user_id": 78}
+    refused = again()
+    assert refused.status_code == 409
+    assert "You said yes in shop 78" in refused.text
     assert service.keys(shops()[0]).get("api_token") == "at-2"
 
 

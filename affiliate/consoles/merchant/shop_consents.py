@@ -74,6 +74,7 @@ def take_consent(platform: str) -> ResponseReturnValue:
     credentials = consent.exchange(asked, code, verifier)
     if asked.shop_id is not None:
         shop = catalog.shop(merchant_id, asked.shop_id, lock=True)
+        consent.check_same(shop, credentials)
         service.change_shop(shop, credentials=credentials)
     else:
         shop, _made = service.create_shop(

@@ -17,6 +17,7 @@ from affiliate.intake.health import Refused
 from affiliate.intake.models import Event
 from affiliate.orders import queries as orders
 from affiliate.orders.queries import Told
+from affiliate.programs import queries as programs
 
 # What a shop's owner is asked for, where its name alone does not tell.
 LABELS: Mapping[str, Any] = MappingProxyType(
@@ -65,6 +66,7 @@ class Progress:
     refused: Refused
     told: Told
     has_products: bool
+    has_program: bool
 
     @property
     def is_heard(self) -> bool:
@@ -113,4 +115,8 @@ def progress(shop: Shop) -> Progress:
         health.refusals(shop),
         orders.told_by(shop.merchant_id, shop.id),
         catalog.has_products(shop.merchant_id, shop.id),
+        any(
+            not program.shop_ids or shop.id in program.shop_ids
+            for program, _terms in programs.running(shop.merchant_id)
+        ),
     )
