@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate import demo
+from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.people import queries as people
@@ -33,6 +34,12 @@ PAGES = {
     "merchant-promoters": ("/merchant/promoters/", DESK, "owner"),
     "merchant-decisions": ("/merchant/decisions/", DESK, "owner"),
     "merchant-shops": ("/merchant/shops/", DESK, "owner"),
+    "merchant-connect": ("/merchant/shops/new", DESK, "owner"),
+    "merchant-connect-shop": ("/merchant/shops/new?platform=shopify", DESK, "owner"),
+    "merchant-shop": ("/merchant/shops/{shop}/", DESK, "owner"),
+    "merchant-shop-copy": (
+        "/merchant/shops/{shop}/copy?country=US&currency=BRL&domain=us.example.com", DESK, "owner",
+    ),
     "promoter": ("/promoter/", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
@@ -75,7 +82,9 @@ PAGES = {
 def address(path, lang):
     """With the demo's own keys in it, and the language: a person's comes before the browser's."""
     replay = db.session.scalars(sa.select(Simulation)).one()
-    here = path.format(program=replay.program_id, replay=replay.id)
+    mine = sa.select(sa.func.min(Shop.id)).where(Shop.merchant_id == replay.merchant_id)
+    shop = db.session.scalar(mine)
+    here = path.format(program=replay.program_id, replay=replay.id, shop=shop)
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 
 
