@@ -35,6 +35,8 @@ class Job(StrEnum):
     SWEEP_PULLS = "workers.intake.sweep_pulls"
     ASK_COUPONS = "workers.intake.ask_coupons"
     SWEEP_COUPONS = "workers.intake.sweep_coupons"
+    REGISTER_HOOKS = "workers.intake.register_hooks"
+    MATCH_COPIES = "workers.intake.match_copies"
     FORGET_BODIES = "workers.intake.forget_bodies"
     FORGET_ANSWERS = "workers.api.forget_answers"
     RELEASE = "workers.commissions.release"
@@ -68,6 +70,8 @@ QUEUE_OF = {
     Job.SWEEP_PULLS: "slow",
     Job.ASK_COUPONS: "default",
     Job.SWEEP_COUPONS: "slow",
+    Job.REGISTER_HOOKS: "intake",
+    Job.MATCH_COPIES: "slow",
     Job.FORGET_BODIES: "slow",
     Job.FORGET_ANSWERS: "slow",
     Job.RELEASE: "money",

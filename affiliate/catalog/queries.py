@@ -240,7 +240,15 @@ def sales_of(merchant_id: int, product_id: int) -> int:
     return found.pieces if found else 0
 
 
+def has_products(merchant_id: int, shop_id: int) -> bool:
+    found = sa.exists().where(Product.merchant_id == merchant_id, Product.shop_id == shop_id)
+    return bool(db.session.scalar(sa.select(found)))
+
+
+def hook_path(shop: Shop | Door) -> str:
+    return f"/hooks/{ids.encode('shp', shop.merchant_id, shop.id)}"
+
+
 def hook_url(shop: Shop | Door) -> str:
     """Where this shop sends its webhooks."""
-    connection = ids.encode("shp", shop.merchant_id, shop.id)
-    return f"{current_app.config['SETTINGS'].address}/hooks/{connection}"
+    return f"{current_app.config['SETTINGS'].address}{hook_path(shop)}"

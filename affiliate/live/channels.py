@@ -43,10 +43,11 @@ def announce(names: Iterable[str]) -> None:
     """Tell these that there is something new, once it is safely stored: once for any number."""
     wanted = sorted(set(names))
     if wanted:
-        after_commit(lambda: _publish(wanted))
+        after_commit(lambda: publish(wanted))
 
 
-def _publish(names: list[str]) -> None:
+def publish(names: list[str]) -> None:
+    """Tell them now, where there is nothing to commit."""
     redis: Redis = current_app.extensions["redis"]
     before = prefix(current_app.config["SETTINGS"])
     try:

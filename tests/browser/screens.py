@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from affiliate import demo
 from affiliate.attribution.models import Coupon
+from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.links.models import Link
@@ -38,6 +39,12 @@ PAGES = {
     "merchant-decisions": ("/merchant/decisions/", DESK, "owner"),
     "merchant-reports": ("/merchant/reports/", DESK, "owner"),
     "merchant-shops": ("/merchant/shops/", DESK, "owner"),
+    "merchant-connect": ("/merchant/shops/new", DESK, "owner"),
+    "merchant-connect-shop": ("/merchant/shops/new?platform=shopify", DESK, "owner"),
+    "merchant-shop": ("/merchant/shops/{shop}/", DESK, "owner"),
+    "merchant-shop-copy": (
+        "/merchant/shops/{shop}/copy?country=US&currency=BRL&domain=us.example.com", DESK, "owner",
+    ),
     "promoter": ("/promoter/", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
     "landing": ("/p/{link}", PHONE, STRANGER),
@@ -89,8 +96,13 @@ def address(path, lang):
     link = db.session.scalars(
         sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
     ).one()
+    mine = sa.select(sa.func.min(Shop.id)).where(Shop.merchant_id == replay.merchant_id)
     here = path.format(
-        program=replay.program_id, replay=replay.id, coupon=coupon.id, link=link.code
+        program=replay.program_id,
+        replay=replay.id,
+        coupon=coupon.id,
+        link=link.code,
+        shop=db.session.scalar(mine),
     )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 

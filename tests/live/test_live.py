@@ -90,7 +90,7 @@ def test_an_order_reaches_the_pages_of_all_who_earn_and_of_nobody_else(live, cli
 
 def test_many_orders_are_one_piece_of_news(sale, client, app, monkeypatch):
     published = []
-    monkeypatch.setattr(channels, "_publish", published.append)
+    monkeypatch.setattr(channels, "publish", published.append)
     for _ in range(5):
         send(client, sale.shop, sale.order())
     intake.drain(sale.merchant.id, sale.shop.id)
@@ -103,7 +103,7 @@ def test_many_orders_are_one_piece_of_news(sale, client, app, monkeypatch):
 
 def test_what_is_rolled_back_is_told_to_nobody(app, monkeypatch):
     published = []
-    monkeypatch.setattr(channels, "_publish", published.append)
+    monkeypatch.setattr(channels, "publish", published.append)
 
     def change_ones_mind():
         with unit_of_work():

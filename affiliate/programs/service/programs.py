@@ -8,6 +8,7 @@ from typing import Any
 from affiliate import clock
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import rules as addresses
+from affiliate.catalog.models import Shop
 from affiliate.db import db
 from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.i18n import _
@@ -126,7 +127,20 @@ def check_new_shop(merchant_id: int, country: str) -> None:
     Programs that list their shops are not touched by a new one.
     """
     for program, terms in queries.programs_of_all_shops(merchant_id):
-        _check_levels([country], offer_of(terms), _recorded(terms), program.name)
+        check_country(program, terms, country)
+
+
+def add_shop(program: Program, shop: Shop) -> None:
+    """Let a program that lists its shops hold for one more. The caller holds its row locked."""
+    check_country(program, queries.latest_terms(program.merchant_id, program.id), shop.country)
+    program.shop_ids = sorted({*program.shop_ids, shop.id})
+    program.version += 1
+    db.session.flush()
+
+
+def check_country(program: Program, terms: Terms, country: str) -> None:
+    """Refuse sales of this program in a country that does not allow its levels."""
+    _check_levels([country], offer_of(terms), _recorded(terms), program.name)
 
 
 def _state(program: Program, offer: Offer, waiver: Waiver | None, *, from_: datetime) -> Terms:
