@@ -76,12 +76,11 @@ def target(*, gone: bool, sold_out: bool, when_sold_out: str) -> Target:
 class Visit:
     query: str
     user_agent: str
-    is_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Where to send the visitor (None: show the preview card), and whether the visit counts."""
+    """Where to send the visitor (None: show the preview card), and whether it is a click."""
 
     location: str | None
     counts: bool = False
@@ -124,7 +123,7 @@ def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) 
     asked, scanned = _asked(visit.query)
     url = facts.url if leads == Target.PRODUCT else facts.elsewhere
     location = _with_parameters(url, facts.sub_ids, asked, token())
-    return Answer(location, counts=not visit.is_head, scanned=scanned)
+    return Answer(location, counts=True, scanned=scanned)
 
 
 def handed_on(query: str, *, without: Collection[str] = ()) -> str:

@@ -66,11 +66,7 @@ def asked_query() -> str:
 
 
 def _visit() -> Visit:
-    return Visit(
-        query=asked_query(),
-        user_agent=_header("User-Agent"),
-        is_head=request.method == "HEAD",
-    )
+    return Visit(query=asked_query(), user_agent=_header("User-Agent"))
 
 
 def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Click:
@@ -83,6 +79,7 @@ def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Cli
         referrer=_header("Referer"),
         scanned=scanned,
         prefetched=road.is_ahead(request.environ),
+        head=request.method == "HEAD",
         language=_header("Accept-Language"),
     )
 

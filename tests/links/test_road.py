@@ -100,7 +100,7 @@ def test_what_is_odd_goes_on_to_flask(client, clicks, flask_calls, method, agent
 
     assert len(flask_calls) == 1
     assert answer.status_code == {"HEAD": 302, "POST": 405}.get(method, 200)
-    assert clicks() == before
+    assert [click for click in clicks() if not click.head] == before
 
 
 def test_a_link_that_ends_is_not_passed_on_a_moment_later(client, clock, flask_calls):

@@ -80,14 +80,14 @@ def test_two_visits_are_two_clicks_with_two_tokens(visit, clicks):
     assert len({click.id for click in clicks()}) == 2
 
 
-def test_head_is_answered_alike_and_leaves_no_click(visit, clicks):
+def test_head_is_answered_alike_and_its_click_says_so(visit, clicks):
     link = a_link()
 
     answer = visit(link, method="HEAD")
 
     assert (answer.status_code, answer.data) == (302, b"")
     assert token.read(parse_qs(urlsplit(answer.location).query)["tk"][0])
-    assert clicks() == []
+    assert [click.head for click in clicks()] == [True]
 
 
 def test_a_chat_app_gets_a_card_and_leaves_no_click(visit, clicks):
