@@ -78,8 +78,8 @@ class Report:
         return [
             (_("Clicks"), sum(self.clicks)),
             (_("Orders"), sum(self.orders)),
-            (_("Paid"), self.paid),
-            (_("Kept"), self.kept),
+            (_("Paid orders"), self.paid),
+            (_("Kept orders"), self.kept),
         ]
 
 

@@ -90,6 +90,12 @@ _INSERT = sa.text(f"""
         ON CONFLICT (link_id, day) DO UPDATE SET {_add("link_days")},
            merchant_id = coalesce(link_days.merchant_id, excluded.merchant_id),
            promoter_id = coalesce(link_days.promoter_id, excluded.promoter_id)
+    ), alike AS MATERIALIZED (
+        SELECT merchant_id, promoter_id, day, device, os, browser, app, country, language, referrer,
+               {_COUNTS}
+          FROM counted WHERE merchant_id IS NOT NULL
+         GROUP BY merchant_id, promoter_id, day, device, os, browser, app, country, language,
+                  referrer
     ), days AS (
         INSERT INTO click_days (merchant_id, promoter_id, dimension, day, value,
                                 clicks, valid_clicks, visitors, scans)
@@ -103,8 +109,8 @@ _INSERT = sa.text(f"""
                       WHEN grouping(browser) THEN browser WHEN grouping(app) THEN app
                       WHEN grouping(country) THEN country WHEN grouping(language) THEN language
                       WHEN grouping(referrer) THEN referrer ELSE '' END,
-               {_COUNTS}
-          FROM counted WHERE merchant_id IS NOT NULL
+               sum(clicks), sum(valid_clicks), sum(visitors), sum(scans)
+          FROM alike
          GROUP BY GROUPING SETS (
                (merchant_id, day), (merchant_id, day, device), (merchant_id, day, os),
                (merchant_id, day, browser), (merchant_id, day, app), (merchant_id, day, country),
