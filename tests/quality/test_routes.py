@@ -115,7 +115,7 @@ SENT = {
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},
-    "POST /merchant/products/file": {"shop": "int:shop_id"},
+    "POST /merchant/products/": {"shop": "int:shop_id"},
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
     "POST /promoter/market/join": {"program": "program_id"},
     "POST /promoter/share/": {"product": "product_id"},
