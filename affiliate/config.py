@@ -21,6 +21,7 @@ SECRETS = (
     "AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD",
     "AFFILIATE_PAYPAL_SECRET", "AFFILIATE_WECHAT_KEY", "AFFILIATE_WECHAT_PUBLIC_KEY",
     "AFFILIATE_WECHAT_V3_KEY", "AFFILIATE_MERCADOPAGO_TOKEN", "AFFILIATE_MERCADOPAGO_KEY",
+    "AFFILIATE_SHOPIFY_SECRET", "AFFILIATE_MERCADOLIBRE_SECRET", "AFFILIATE_TIENDANUBE_SECRET",
 )  # fmt: skip
 
 
@@ -86,6 +87,22 @@ class Settings(BaseSettings):
         description="Where platforms are asked instead of at their own addresses, by name: for "
         'sandboxes and tests, for example {"shopee": "https://partner.test-stable.shopeemobile.com"}.',
     )
+    shopify_client_id: str | None = Field(
+        None,
+        description="Of a Shopify app. With its secret merchants connect by consent, without "
+        "copying tokens.",
+    )
+    shopify_secret: SecretStr | None = Field(None, description="Secret of that app.")
+    mercadolibre_client_id: str | None = Field(
+        None, description="App ID of a Mercado Libre application, for connecting by consent."
+    )
+    mercadolibre_secret: SecretStr | None = Field(
+        None, description="Secret key of that application."
+    )
+    tiendanube_client_id: str | None = Field(
+        None, description="Number of a Tiendanube app, for connecting by consent."
+    )
+    tiendanube_secret: SecretStr | None = Field(None, description="Client secret of that app.")
     sandbox_url: HttpUrl | None = Field(
         None,
         description="Where `affiliate sandbox-psp` listens, for example http://127.0.0.1:8790. "
@@ -153,6 +170,17 @@ class Settings(BaseSettings):
         None,
         description="Ed25519 private key, PEM, with which requests are signed. Without it they are "
         "marked as tests.",
+    )
+    geoip: Path | None = Field(
+        None,
+        description="MMDB file of countries (GeoLite2, DB-IP Lite, IPinfo), which you keep fresh. "
+        "Without it the country of clicks stays unknown.",
+    )
+    clicks_months: int = Field(
+        13,
+        ge=2,
+        le=240,
+        description="Whole months after which clicks are dropped. What was counted of them stays.",
     )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."

@@ -231,6 +231,13 @@ def after_commit(action: Action) -> None:
     db.session.info.setdefault("after_commit", []).append(action)
 
 
+def let_go() -> None:
+    """End a transaction that has only read, so that none is held while another server is asked."""
+    unwritten = [*db.session.new, *db.session.dirty, *db.session.deleted]
+    assert not unwritten
+    db.session.rollback()
+
+
 def stand_still() -> None:
     """From here on the unit of work reads everything as of one instant, and writes nothing. For
     long reads; inside a transaction that has begun, as in tests, it changes nothing.

@@ -1,7 +1,16 @@
 """Inbox jobs: book what waits, ask the shops, ring again for lost bells, forget old bodies."""
 
 from affiliate import jobs
-from affiliate.intake import checkouts, fetching, products, pulling, service
+from affiliate.intake import (
+    checkouts,
+    consent,
+    copying,
+    fetching,
+    products,
+    pulling,
+    service,
+)
+from affiliate.intake.coupons import asking
 from workers import context
 from workers.context import task
 
@@ -45,6 +54,23 @@ def pull_products(merchant_id: int, shop_id: int) -> None:
         pulling.pull(merchant_id, shop_id, errand=products.PRODUCTS)
 
 
+def ask_coupons(merchant_id: int, shop_id: int) -> None:
+    """Make a shop's coupons what is wanted of them. The shop is asked outside of transactions."""
+    with context.application().app_context():
+        asking.ask(merchant_id, shop_id)
+
+
+@task
+def sweep_coupons() -> None:
+    asking.sweep()
+
+
+def register_hooks(merchant_id: int, shop_id: int) -> None:
+    """Tell a shop that consented where its webhooks go. It is asked outside of transactions."""
+    with context.application().app_context():
+        consent.register(merchant_id, shop_id)
+
+
 @task
 def sweep() -> None:
     service.ring_for_waiting()
@@ -54,6 +80,11 @@ def sweep() -> None:
 def sweep_pulls() -> None:
     pulling.ring_for_due()
     pulling.ring_for_due(products.PRODUCTS)
+
+
+@task
+def match_copies() -> None:
+    copying.match()
 
 
 @task

@@ -33,8 +33,8 @@ from affiliate.programs import service as programs
 
 
 class Credentials(Body):
-    """docs/shops.md says which of them a platform needs. `standard` and `bigcommerce` get a webhook
-    secret made when none is given.
+    """docs/shops.md says which of them a platform needs. `standard`, `woocommerce` and
+    `bigcommerce` get a webhook secret made when none is given.
     """
 
     webhook_secret: Text = ""
@@ -90,6 +90,11 @@ class ShopHealth(Resource):
     quarantined: int
     done: int
     refused: int = Field(description="Webhooks with a bad signature in the last 24 hours")
+    refused_at: Instant | None = Field(description="When the last of them came")
+    refused_why: str | None = Field(
+        description="`headers` missing, `time` more than five minutes off, `no_secret` known yet,"
+        " or another `signature`"
+    )
     oldest_waiting_at: Instant | None
     fault: str | None = Field(description="Why the shop could not be asked")
     is_pulled: bool = Field(description="Whether the shop is asked what it changed")

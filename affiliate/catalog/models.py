@@ -47,6 +47,27 @@ class Shop(Owned, Model):
     __table_args__ = (of_merchant(), sa.UniqueConstraint("platform", "domain", "account"))
 
 
+class ShopCopy(Owned, Model):
+    """That a shop's set-up was taken over from another: its products get what theirs had, as they
+    come in.
+    """
+
+    __tablename__ = "shop_copies"
+
+    shop_id: Mapped[int]
+    from_shop_id: Mapped[int]
+    rate_id: Mapped[int | None] = mapped_column(sa.ForeignKey("fx_rates.id"))  # of amounts
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))  # who asked for it
+    seen_product_id: Mapped[int] = mapped_column(sa.BigInteger, default=0)  # looked at up to here
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("shop_id", "shops"),
+        same_merchant("from_shop_id", "shops"),
+        sa.UniqueConstraint("merchant_id", "shop_id"),
+    )
+
+
 class ProductGroup(Owned, Model):
     """The same thing in several shops, each with its own price, stock and currency."""
 
@@ -135,3 +156,16 @@ class Review(Owned, Model):
         sa.UniqueConstraint("merchant_id", "product_id", "origin", "external_id"),
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
     )
+
+
+class Sales(Model):
+    """How many pieces of a product our own orders of the last days hold; counted anew each day."""
+
+    __tablename__ = "product_sales"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(primary_key=True)
+    pieces: Mapped[int]
+    counted_at: Mapped[datetime]
+
+    __table_args__ = (of_merchant(), same_merchant("product_id", "products"))

@@ -12,6 +12,7 @@ class Connection:
     optional: tuple[str, ...]
     carries: tuple[str, ...]
     makes_secret: bool = False  # without a webhook secret we make one and show it once
+    later: tuple[str, ...] = ()  # of the required ones, what the shop tells once it has our address
     account: str = ""  # the credential that tells apart shops on one domain
     api: tuple[str, ...] = ()  # with these we can ask the shop for its orders
     beta: bool = False  # nothing but the platform's own words verifies it
@@ -22,16 +23,19 @@ class Connection:
 CONNECTIONS = {
     Platform.SHOPIFY: Connection(
         "Shopify", ("webhook_secret",), ("api_token",), ("token", "coupon"), api=("api_token",),
+        later=("webhook_secret",),
     ),
     Platform.WOOCOMMERCE: Connection(
         "WooCommerce",
-        ("webhook_secret",),
-        ("consumer_key", "consumer_secret"),
+        (),
+        ("webhook_secret", "consumer_key", "consumer_secret"),
         ("token", "coupon"),
+        makes_secret=True,
         api=("consumer_key", "consumer_secret"),
     ),
     Platform.STRIPE: Connection(
         "Stripe", ("webhook_secret", "api_token"), (), ("token", "coupon"), api=("api_token",),
+        later=("webhook_secret",),
     ),
     Platform.TIENDANUBE: Connection(
         "Tiendanube / Nuvemshop",
@@ -78,7 +82,7 @@ CONNECTIONS = {
     ),
     Platform.MERCADOPAGO: Connection(
         "Mercado Pago", ("webhook_secret", "api_token"), (), ("token",), api=("api_token",),
-        beta=True,
+        beta=True, later=("webhook_secret",),
     ),
     Platform.YOUZAN: Connection(
         "有赞", ("store_id", "app_id", "webhook_secret"), (), ("coupon",), account="store_id",
@@ -95,9 +99,11 @@ CONNECTIONS = {
     ),
     Platform.SHOPLAZZA: Connection(
         "Shoplazza / 店匠", ("webhook_secret",), (), ("token", "coupon"), beta=True,
+        later=("webhook_secret",),
     ),
     Platform.SHOPLINE: Connection(
         "Shopline", ("webhook_secret",), (), ("token", "coupon"), beta=True,
+        later=("webhook_secret",),
     ),
     Platform.STANDARD: Connection(
         "Standard Webhooks",

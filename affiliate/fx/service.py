@@ -115,8 +115,15 @@ def find(base: str, quote: str, on: date, *, oldest: date | None = None) -> Quot
         .order_by(FxRate.day.desc(), FxRate.base != base)
         .limit(1)
     )
-    if row is None:
-        return None
+    return _quoted(row, base, quote) if row else None
+
+
+def known(rate_id: int, base: str, quote: str) -> Quoted:
+    """A rate that was found before, in the same direction."""
+    return _quoted(db.session.get_one(FxRate, rate_id), base, quote)
+
+
+def _quoted(row: FxRate, base: str, quote: str) -> Quoted:
     exact = Fraction(row.rate) if row.base == base else 1 / Fraction(row.rate)
     scale = Fraction(10) ** (exponent(quote) - exponent(base))
     rate = row.rate if row.base == base else (1 / row.rate).quantize(Decimal("1e-10"))

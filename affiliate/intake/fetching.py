@@ -22,6 +22,7 @@ from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS
 from affiliate.intake.reading import Unreadable
 from affiliate.intake.tokens import ShopTokens
+from affiliate.live import channels
 
 log = structlog.get_logger(__name__)
 
@@ -163,6 +164,7 @@ def _postpone(merchant_id: int, notices: Sequence[Notice], error: NotNow | Refus
                 error=service.fault(told, "", str(error)),
                 attempts=Event.attempts + 1,
             )
+            channels.announce([channels.merchant(merchant_id)])
 
 
 def _put_aside(
@@ -177,6 +179,7 @@ def _put_aside(
             error=service.fault(code, pointer, message),
             attempts=Event.attempts + 1,
         )
+        channels.announce([channels.merchant(merchant_id)])
 
 
 def _set(merchant_id: int, notices: Sequence[Notice], **values: object) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -17,10 +17,10 @@ from affiliate.catalog.platforms import connection
 from affiliate.db import db
 from affiliate.intake import pulling, service
 from affiliate.intake.models import Event, Pull
+from affiliate.intake.queries import READ_BY_US
 
 log = structlog.get_logger(__name__)
 
-READ_BY_US = ("fetched", "pulled", "file", "checkout")  # topics of what no webhook brought
 DAY = timedelta(hours=24)
 LATE = timedelta(minutes=10)
 BEHIND = timedelta(hours=2)
@@ -37,6 +37,8 @@ class Health:
     quarantined: int
     done: int
     refused: int  # bad signatures in a day
+    refused_at: datetime | None  # the last of them
+    refused_why: str | None  # headers, time, no_secret or signature
     oldest_waiting_at: datetime | None
     fault: str | None  # code of the last failure to ask the shop
     is_pulled: bool
@@ -53,11 +55,26 @@ def of_shops(shops: Collection[Shop]) -> dict[int, Health]:
     counts = _counts(merchant_id, ids)
     pulls = _pulls(merchant_id, ids)
     refused = _refused(merchant_id, ids)
-    return {shop.id: _of(shop, counts, pulls, refused.get(shop.id, 0)) for shop in shops}
+    return {shop.id: _of(shop, counts, pulls, refused.get(shop.id, NONE)) for shop in shops}
+
+
+class Refused(NamedTuple):
+    """Bad signatures in a day: how many, and of the last one when and why."""
+
+    times: int = 0
+    at: datetime | None = None
+    why: str | None = None
+
+
+NONE = Refused()
+
+
+def refusals(shop: Shop) -> Refused:
+    return _refused(shop.merchant_id, [shop.id]).get(shop.id, NONE)
 
 
 def _of(
-    shop: Shop, counts: dict[int, Any], pulls: dict[int, dict[str, Any]], refused: int
+    shop: Shop, counts: dict[int, Any], pulls: dict[int, dict[str, Any]], refused: Refused
 ) -> Health:
     now = clock.now()
     row, pulled = counts.get(shop.id), pulls.get(shop.id, {})
@@ -67,7 +84,9 @@ def _of(
     able = pulling.is_pulled(shop)
     until = pulled.get("until")
     missed = pulled.get("missed", 0)
-    if fault or refused or (row and row.quarantined):
+    # What was heard after a bad signature came with the right secret: that was mended.
+    is_refused = refused.times > 0 and not (last and refused.at and last > refused.at)
+    if fault or is_refused or (row and row.quarantined):
         state = "failing"
     elif missed >= MISSED_MOST and connection(shop.platform).hooks and not _is_heard(last, now):
         state = "silent"
@@ -81,7 +100,9 @@ def _of(
         waiting=row.waiting if row else 0,
         quarantined=row.quarantined if row else 0,
         done=row.done if row else 0,
-        refused=refused,
+        refused=refused.times,
+        refused_at=refused.at,
+        refused_why=refused.why,
         oldest_waiting_at=oldest,
         fault=fault,
         is_pulled=able,
@@ -137,11 +158,19 @@ def _pulls(merchant_id: int, shop_ids: list[int]) -> dict[int, dict[str, Any]]:
     }
 
 
-def _refused(merchant_id: int, shop_ids: list[int]) -> dict[int, int]:
+def _refused(merchant_id: int, shop_ids: list[int]) -> dict[int, Refused]:
     redis: Redis = current_app.extensions["redis"]
+    counters = [service.refusals_of(merchant_id, each) for each in shop_ids]
+    last = [service.last_refusal_of(merchant_id, each) for each in shop_ids]
     try:
-        found: Any = redis.mget([service.refusals_of(merchant_id, each) for each in shop_ids])
+        found: Any = redis.mget(counters + last)
     except RedisError:
         log.warning("refusals are not counted", exc_info=True)
         return {}
-    return {each: int(count) for each, count in zip(shop_ids, found, strict=True) if count}
+    told = zip(shop_ids, found[: len(shop_ids)], found[len(shop_ids) :], strict=True)
+    return {each: _refusal(int(count), text) for each, count, text in told if count}
+
+
+def _refusal(count: int, text: bytes | None) -> Refused:
+    seconds, _space, why = (text or b"").decode().partition(" ")
+    return Refused(count, datetime.fromtimestamp(int(seconds), UTC), why) if why else Refused(count)

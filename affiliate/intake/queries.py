@@ -7,6 +7,9 @@ import sqlalchemy as sa
 from affiliate.db import db
 from affiliate.intake.models import Event
 
+READ_BY_US = ("fetched", "pulled", "file", "checkout")  # topics of what no webhook brought
+FIRST_FEW = 100
+
 
 def counts(merchant_id: int | None = None) -> dict[str, int]:
     """How many events are waiting, done and quarantined."""
@@ -26,3 +29,20 @@ def quarantined(merchant_id: int | None = None, limit: int = 100) -> Sequence[Ev
         .order_by(Event.merchant_id, Event.id)
         .limit(limit)
     ).all()
+
+
+def heard(merchant_id: int, shop_id: int) -> Event | None:
+    """The newest of the first few webhooks of a shop. (Who has more has no question about them.)"""
+    few = (
+        sa.select(Event.id)
+        .where(
+            Event.merchant_id == merchant_id,
+            Event.shop_id == shop_id,
+            Event.topic.not_in(READ_BY_US),
+        )
+        .limit(FIRST_FEW)
+        .subquery()
+    )
+    mine = sa.and_(Event.merchant_id == merchant_id, Event.id == few.c.id)
+    found = sa.select(Event).join(few, mine).order_by(Event.id.desc()).limit(1)
+    return db.session.scalar(found)

@@ -29,6 +29,7 @@ from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import checkouts, reading
 from affiliate.intake.catalogue.parts import named
+from affiliate.intake.coupons import seeing
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, Platform
 from affiliate.intake.reading import Unreadable
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 BATCH_ORDERS = 500
 BELL_MS = 100
 DAY = 24 * 3600
+TELL_SECONDS = 2  # open pages hear of bad signatures no more often
 PLACE = "inbox.body"
 OF_PRODUCT = "product:"  # before a product's id, where orders have theirs
 LONGEST_DELIVERY = 200  # characters of an id; longer ones are kept as their hash
@@ -285,19 +287,33 @@ def _about(platform: Platform, body: bytes, topic: str, keys: Keys | None = None
     return found
 
 
-def note_refusal(shop: Door) -> None:
-    """Count what came with a bad signature; health shows it."""
+def note_refusal(shop: Door, why: str) -> None:
+    """Count what came with a bad signature, and remember the last one: health and the set-up page
+    show them. Two keys that end by themselves, however often somebody knocks.
+    """
     redis: Redis = current_app.extensions["redis"]
     name = refusals_of(shop.merchant_id, shop.id)
+    last = f"{int(clock.now().timestamp())} {why}"
     try:
-        redis.incr(name)
-        redis.expire(name, DAY)
+        with redis.pipeline(transaction=False) as pipe:
+            pipe.incr(name)
+            pipe.expire(name, DAY)
+            pipe.set(last_refusal_of(shop.merchant_id, shop.id), last, ex=DAY)
+            pipe.set(f"{name}:told", b"", nx=True, ex=TELL_SECONDS)
+            *_rest, is_first = pipe.execute()
     except RedisError:
         log.warning("a refusal is not counted", exc_info=True)
+        return
+    if is_first:
+        channels.publish([channels.merchant(shop.merchant_id)])
 
 
 def refusals_of(merchant_id: int, shop_id: int) -> str:
     return f"hooks:refused:{merchant_id}:{shop_id}"
+
+
+def last_refusal_of(merchant_id: int, shop_id: int) -> str:
+    return f"{refusals_of(merchant_id, shop_id)}:last"
 
 
 # --- working it off --------------------------------------------------------------------------
@@ -447,7 +463,10 @@ def _book(claim: Claim) -> None:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.lift_read(claim.merchant_id, [order.id for order in stored])
         commissions.book(claim.merchant_id, stored, look=risk.look)
+        seeing.note(claim.merchant_id, claim.shop_id, stored)
         _tell_open_pages(claim.merchant_id, stored)
+    elif claim.events:  # a shop that is being connected was heard
+        _tell_open_pages(claim.merchant_id, [])
     _hold_unread(claim)
 
 
@@ -463,7 +482,7 @@ def _hold_unread(claim: Claim) -> None:
 
 
 def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
-    payees = earned.promoters_of(merchant_id, [order.id for order in stored])
+    payees = earned.promoters_of(merchant_id, [order.id for order in stored]) if stored else []
     channels.announce([channels.merchant(merchant_id), *map(channels.promoter, payees)])
 
 

@@ -115,7 +115,8 @@ class Door:
             if shop == before and signed:
                 return HTTPStatus.OK, platform.thanks
             if shop == before:
-                service.note_refusal(shop)
+                if posted or knock.query:  # a person who looks what is there is no shop
+                    service.note_refusal(shop, platform.why(keys, knock))
                 return BAD_SIGNATURE if posted else NOT_ALLOWED
         return UNKNOWN
 

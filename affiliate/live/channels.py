@@ -28,6 +28,11 @@ def promoter(promoter_id: int) -> str:
     return f"promoter:{promoter_id}"
 
 
+def product(merchant_id: int, product_id: int) -> str:
+    """Anybody's: of the pages that show it."""
+    return f"product:{merchant_id}:{product_id}"
+
+
 def prefix(settings: Settings) -> str:
     """Valkey's channels know no database numbers, so two instances on one server need this."""
     place: dict[str, Any] = parse_url(settings.redis_url or "")  # type: ignore[no-untyped-call]
@@ -38,10 +43,11 @@ def announce(names: Iterable[str]) -> None:
     """Tell these that there is something new, once it is safely stored: once for any number."""
     wanted = sorted(set(names))
     if wanted:
-        after_commit(lambda: _publish(wanted))
+        after_commit(lambda: publish(wanted))
 
 
-def _publish(names: list[str]) -> None:
+def publish(names: list[str]) -> None:
+    """Tell them now, where there is nothing to commit."""
     redis: Redis = current_app.extensions["redis"]
     before = prefix(current_app.config["SETTINGS"])
     try:

@@ -12,6 +12,7 @@ from affiliate import security
 from affiliate.config import Settings
 
 LIVES_SECONDS = 12 * 3600
+ANYBODY = 0  # the user of pages that are open to everybody
 
 
 @dataclass(frozen=True, slots=True)

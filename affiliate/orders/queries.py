@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -60,6 +60,33 @@ def by_ids(merchant_id: int, order_ids: Collection[int]) -> dict[int, Stored]:
 
 def find(merchant_id: int, order_id: int) -> Order | None:
     return db.session.get(Order, (merchant_id, order_id))
+
+
+class Told(NamedTuple):
+    """What a shop told us so far."""
+
+    test_at: datetime | None  # when a test order came
+    real_at: datetime | None  # and a real one
+    looked_at: int  # the newest real orders, at most LOOKED_AT
+    carried: int  # how many of those brought a token or a sharer along
+
+
+LOOKED_AT = 200
+_TOLD = sa.text("""
+    WITH mine AS (
+      SELECT id, test, created_at, tokens, sharers FROM orders
+       WHERE merchant_id = :merchant AND shop_id = :shop AND status <> 'stub')
+    SELECT (SELECT created_at FROM mine WHERE test ORDER BY id LIMIT 1) AS test_at,
+           (SELECT created_at FROM mine WHERE NOT test ORDER BY id LIMIT 1) AS real_at,
+           count(*) AS looked_at,
+           count(*) FILTER (WHERE cardinality(tokens) + cardinality(sharers) > 0) AS carried
+      FROM (SELECT * FROM mine WHERE NOT test ORDER BY id DESC LIMIT :most) newest
+""")
+
+
+def told_by(merchant_id: int, shop_id: int) -> Told:
+    given = {"merchant": merchant_id, "shop": shop_id, "most": LOOKED_AT}
+    return Told(*db.session.execute(_TOLD, given).one())
 
 
 Key = tuple[int, int]  # merchant, order

@@ -36,8 +36,9 @@ def sponsor_of(code: str) -> Promoter:
     return sponsor
 
 
-def join(newcomer: Newcomer, sponsor: Promoter) -> Promoter | None:
-    """A promoter below the sponsor, with a user who may sign in once the address is confirmed.
+def join(newcomer: Newcomer, sponsor: Promoter | None) -> Promoter | None:
+    """A promoter below the sponsor, or below nobody, with a user who may sign in once the address
+    is confirmed.
 
     None when the address is known. Whoever owns it is told by mail; the page says the same as
     always, so that nobody learns who has an account.
@@ -64,7 +65,7 @@ def join(newcomer: Newcomer, sponsor: Promoter) -> Promoter | None:
         email=address,
         country=newcomer.country,
         locale=newcomer.locale,
-        sponsor_id=sponsor.id,
+        sponsor_id=sponsor.id if sponsor else None,
     )
     service.grant(user, Role.PROMOTER, promoter_id=promoter.id)
     events.record("promoter.joined", user_id=user.id, promoter_id=promoter.id)

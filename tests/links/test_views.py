@@ -331,11 +331,12 @@ def test_a_code_asked_for_before_its_link_works_once_it_is_there(client):
 
 
 def test_the_memory_of_links_is_bounded(app, client, monkeypatch):
-    monkeypatch.setattr("affiliate.links.lookup.LINKS_MAX", 10)
-    for number in range(30):
-        client.get(f"/s/unknown{number}")
+    monkeypatch.setattr("affiliate.links.lookup.LINKS_MAX", 3)
+    program, promoter = a_program(), a_promoter()
+    for _ in range(5):
+        client.get(f"/s/{a_link(program, promoter).code}")
 
-    assert len(app.extensions["links"]._known) == 10
+    assert len(app.extensions["links"]._known) == 3
 
 
 def test_only_reading_is_answered(client):

@@ -19,7 +19,7 @@ from affiliate import servers
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.links import token as clicks
-from affiliate.live import channels, token
+from affiliate.live import channels, server, token
 from affiliate.live.token import Ticket
 from affiliate.orders.models import Order
 from affiliate.people.models import Role
@@ -90,7 +90,7 @@ def test_an_order_reaches_the_pages_of_all_who_earn_and_of_nobody_else(live, cli
 
 def test_many_orders_are_one_piece_of_news(sale, client, app, monkeypatch):
     published = []
-    monkeypatch.setattr(channels, "_publish", published.append)
+    monkeypatch.setattr(channels, "publish", published.append)
     for _ in range(5):
         send(client, sale.shop, sale.order())
     intake.drain(sale.merchant.id, sale.shop.id)
@@ -103,7 +103,7 @@ def test_many_orders_are_one_piece_of_news(sale, client, app, monkeypatch):
 
 def test_what_is_rolled_back_is_told_to_nobody(app, monkeypatch):
     published = []
-    monkeypatch.setattr(channels, "_publish", published.append)
+    monkeypatch.setattr(channels, "publish", published.append)
 
     def change_ones_mind():
         with unit_of_work():
@@ -162,6 +162,19 @@ def test_one_person_holds_a_dozen_streams_and_another_is_not_kept_out(live):
         with live.stream("merchant:1", user_id=78) as other:
             other.begin()
     wait(lambda: live.may_listen(user_id=77))
+
+
+def test_strangers_leave_room_for_those_who_work_here(monkeypatch):
+    monkeypatch.setattr(server, "CONNECTIONS_OF_ANYBODY", 2)
+    board = server.Switchboard()
+    board.hears = True
+    stranger = Ticket(token.ANYBODY, channels.product(1, 1))
+    for _ in range(2):
+        assert board.refusal(stranger) is None
+        board.join(server.Listener(stranger))
+
+    assert board.refusal(stranger) == 429
+    assert board.refusal(Ticket(7, channels.merchant(1))) is None
 
 
 def test_a_thousand_idle_pages_fit_and_all_are_told(live):

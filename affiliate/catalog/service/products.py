@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.catalog import rules
 from affiliate.catalog.models import Product, Shop, Variant
+from affiliate.catalog.service import news
 from affiliate.db import among, db
 from affiliate.errors import Conflict, FieldError, Invalid, invalid
 from affiliate.i18n import _
-from affiliate.live import channels
 
 BULK_MAX = 1000
 PICTURES_MAX = 20
@@ -111,23 +111,15 @@ def take_products(shop: Shop, products: Sequence[ProductFacts], gone: Sequence[G
 
     Facts that are older than what is known change nothing, and `hidden_at` is the merchant's own.
     """
-    changed = 0
+    changed: set[int] = set()
     for start in range(0, len(products), BULK_MAX):
-        changed += _take(shop, products[start : start + BULK_MAX])
+        changed |= _take(shop, products[start : start + BULK_MAX])
     if gone:
-        changed += sum(
-            db.session.scalars(
-                _LEAVE,
-                _owner(shop)
-                | {
-                    "home": f"https://{shop.domain}/",
-                    "products": json.dumps([each._asdict() for each in gone]),
-                },
-            )
-        )
-    if changed:
-        _tell(shop.merchant_id)
-    return changed
+        told = json.dumps([each._asdict() for each in gone])
+        given = _owner(shop) | {"home": f"https://{shop.domain}/", "products": told}
+        changed.update(row.id for row in db.session.execute(_LEAVE, given) if row.left_now)
+    news.changed(shop.merchant_id, changed)
+    return len(changed)
 
 
 def see_products(shop: Shop, external_ids: Sequence[str]) -> None:
@@ -156,17 +148,12 @@ def leave_unseen(shop: Shop, since: datetime) -> int:
             Product.synced_at < since,
         )
         .values(gone_at=clock.now(), version=Product.version + 1)
+        .returning(Product.id)
         .execution_options(synchronize_session=False)
     )
-    left = int(db.session.execute(unseen).rowcount)  # type: ignore[attr-defined]
-    if left:
-        _tell(shop.merchant_id)
-    return left
-
-
-def _tell(merchant_id: int) -> None:
-    """Open pages of the merchant, and the market of whoever may share from here."""
-    channels.announce([channels.merchant(merchant_id), channels.goods(merchant_id)])
+    left = db.session.scalars(unseen).all()
+    news.changed(shop.merchant_id, left)
+    return len(left)
 
 
 def change_product(shop: Shop, product: Product, changes: Mapping[str, Any]) -> Product:
@@ -194,7 +181,7 @@ def change_product(shop: Shop, product: Product, changes: Mapping[str, Any]) -> 
     db.session.flush()
     if "variants" in changes:
         _store_variants(shop.merchant_id, {product.id: facts.variants})
-    _tell(shop.merchant_id)
+    news.changed(product.merchant_id, [product.id])
     return product
 
 
@@ -338,23 +325,22 @@ _LEAVE = sa.text("""
         shop_version = excluded.shop_version,
         version = products.version + CASE WHEN products.gone_at IS NULL THEN 1 ELSE 0 END
     WHERE coalesce(products.shop_version < excluded.shop_version, true)
-    RETURNING CASE WHEN gone_at = :now THEN 1 ELSE 0 END
+    RETURNING id, gone_at = :now AS left_now
 """)
 
 
 def _store(shop: Shop, products: Sequence[ProductFacts]) -> Stored:
     written = _upsert(shop, products)
     ids = _ids(shop, [facts.external_id for facts in products])
-    _store_variants(
+    touched = _store_variants(
         shop.merchant_id, {ids[facts.external_id]: facts.variants for facts in products}
     )
-    if products:
-        _tell(shop.merchant_id)
+    news.changed(shop.merchant_id, {ids[each] for each in written} | touched)
     created = sum(version == 1 for version in written.values())
     return Stored(created, len(written) - created, len(products) - len(written), ids)
 
 
-def _take(shop: Shop, products: Sequence[ProductFacts]) -> int:
+def _take(shop: Shop, products: Sequence[ProductFacts]) -> set[int]:
     written = _upsert(shop, products)
     same = [facts for facts in products if facts.external_id not in written]
     rows = [
@@ -368,7 +354,7 @@ def _take(shop: Shop, products: Sequence[ProductFacts]) -> int:
     changed = _store_variants(
         shop.merchant_id, {ids[each.external_id]: each.variants for each in taken}
     )
-    return len(written) + len(changed - {ids[each] for each in written})
+    return changed | {ids[each] for each in written}
 
 
 def _upsert(shop: Shop, products: Sequence[ProductFacts]) -> dict[str, int]:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate import clock, money, security
+from affiliate import audit, clock, money, security
 from affiliate.catalog import rules
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, connection
@@ -23,6 +24,7 @@ from affiliate.i18n import _
 PLACE = "shops.credentials"
 OLD_SECRET_LIVES = timedelta(hours=24)
 SECRET_BYTES = 32
+LONGEST_CREDENTIAL = 4000
 
 
 # Credentials of which the one before stays good for a while after it was replaced.
@@ -54,6 +56,10 @@ class Keys:
 class ShopExists(Conflict):
     code = "shop_exists"
 
+    def __init__(self, message: Any, shop_id: int | None = None) -> None:
+        super().__init__(message)
+        self.shop_id = shop_id  # None: it is another merchant's
+
 
 def create_shop(
     merchant_id: int,
@@ -64,8 +70,13 @@ def create_shop(
     country: str,
     credentials: Mapping[str, str],
     name: str | None = None,
+    whole: bool = True,
 ) -> tuple[Shop, dict[str, str]]:
-    """The shop, and the credentials that were made for it and are shown only now."""
+    """The shop, and the credentials that were made for it and are shown only now.
+
+    If it need not be `whole`, what the shop tells only once it has our address comes later. A shop
+    that was disconnected is connected again, with its history.
+    """
     if platform not in set(CONNECTIONS):
         raise invalid(
             "/platform",
@@ -73,8 +84,8 @@ def create_shop(
             _("There is no connector for %(platform)s.", platform=platform),
         )
     host = _host(domain)
-    _check_currency(currency)
-    given, made = _complete(platform, credentials)
+    check_place(country, currency)
+    given, made = _complete(platform, credentials, whole=whole)
     account = given.get(connection(platform).account, "")
     row = {
         "merchant_id": merchant_id,
@@ -94,8 +105,45 @@ def create_shop(
         .returning(Shop)
     )
     if shop is None:
-        raise ShopExists(_("%(host)s is already connected.", host=host))
+        shop = _again(row)
     return shop, made
+
+
+def _again(row: Mapping[str, Any]) -> Shop:
+    """The merchant's own shop at this place, if it is disconnected: its orders came in its currency
+    and go on in it.
+    """
+    place = {name: row[name] for name in ("platform", "domain", "account")}
+    shop = db.session.scalars(sa.select(Shop).filter_by(**place).with_for_update()).one()
+    is_own = shop.merchant_id == row["merchant_id"]
+    if shop.disconnected_at is None or not is_own:
+        message = _("%(host)s is already connected.", host=shop.domain)
+        raise ShopExists(message, shop.id if is_own else None)
+    if shop.currency != row["currency"]:
+        message = _("This shop was connected in %(currency)s before.", currency=shop.currency)
+        raise invalid("/currency", "another_currency", message)
+    shop.name, shop.country, shop.credentials = row["name"], row["country"], row["credentials"]
+    shop.disconnected_at = None
+    shop.version += 1
+    db.session.flush()
+    return shop
+
+
+def disconnect_shop(shop: Shop) -> None:
+    """From now on its webhooks are refused, it is not asked, and links do not lead there. What was
+    booked stays, and its secrets are forgotten. Asking again changes nothing.
+    """
+    if shop.disconnected_at is None:
+        shop.disconnected_at = clock.now()
+        shop.credentials = _sealed(_with_secret({}, {}))
+        shop.version += 1
+        db.session.flush()
+        audit.record("shop.disconnected", subject=f"shp:{shop.id}", merchant_id=shop.merchant_id)
+
+
+def check_place(country: str, currency: str) -> None:
+    _check_currency(currency)
+    _check_country(country)
 
 
 def change_shop(
@@ -103,6 +151,7 @@ def change_shop(
     *,
     name: str | None = None,
     credentials: Mapping[str, str] | None = None,
+    whole: bool = True,
 ) -> dict[str, str]:
     """Rename, or rotate secrets: the previous webhook secret stays valid for 24 hours.
 
@@ -112,7 +161,7 @@ def change_shop(
     if credentials is not None:
         kept = _unsealed(shop)
         _check_account(shop, credentials)
-        given, made = _complete(shop.platform, credentials, kept)
+        given, made = _complete(shop.platform, credentials, kept, whole=whole)
         shop.credentials = _sealed(_with_secret(kept, given))
     if name is not None:
         shop.name = name
@@ -151,13 +200,18 @@ def _check_account(shop: Shop, credentials: Mapping[str, str]) -> None:
 
 
 def _complete(
-    platform: str, credentials: Mapping[str, str], kept: Mapping[str, Any] = MappingProxyType({})
+    platform: str,
+    credentials: Mapping[str, str],
+    kept: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    whole: bool = True,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """What to keep, and what of it we made ourselves."""
     given = _known(platform, credentials)
     wanted = connection(platform)
     known = {*given, *kept, *(name for name, several in ROTATING.items() if kept.get(several))}
-    missing = [name for name in wanted.required if name not in known]
+    later = () if whole else wanted.later
+    missing = [name for name in wanted.required if name not in known and name not in later]
     if missing:
         raise Invalid(
             _(
@@ -188,6 +242,9 @@ def _known(platform: str, credentials: Mapping[str, str]) -> dict[str, str]:
             )
         if not value:
             raise invalid(pointer, "missing", _("This may not be empty."))
+        if not value.isprintable() or len(value) > LONGEST_CREDENTIAL:
+            message = _("This is no single line of text: copy it once more.")
+            raise invalid(pointer, "bad_credential", message)
     if platform == Platform.STANDARD and "webhook_secret" in credentials:
         _check_standard_secret(credentials["webhook_secret"])
     return dict(credentials)
@@ -250,6 +307,12 @@ def _host(domain: str) -> str:
         return rules.bare_host(domain)
     except rules.BadAddress as error:
         raise invalid("/domain", "bad_domain", str(error)) from None
+
+
+def _check_country(country: str) -> None:
+    if not (len(country) == 2 and country.isascii() and country.isupper()):
+        message = _("A country is two letters, like BR, CN or MX.")
+        raise invalid("/country", "unknown_country", message)
 
 
 def _check_currency(currency: str) -> None:

@@ -25,17 +25,19 @@ NAME_LENGTH = range(1, 101)
 
 @bp.get("/join/<code>")
 def join(code: str) -> ResponseReturnValue:
-    return _form(_sponsor(code))
+    """By a promoter's invitation, or by a merchant's: then the code is a program's."""
+    sponsor, program = _sponsor(code), _program(code)
+    return _form(sponsor, program if _is_invitation(sponsor, code, program) else None)
 
 
 @bp.post("/join/<code>")
 def take_in(code: str) -> ResponseReturnValue:
     """The same page for a new address and a known one: the letter tells them apart."""
-    sponsor = _sponsor(code)
-    if sponsor is None:
-        return _form(None)
+    sponsor, program = _sponsor(code), _program(code)
+    if not _is_invitation(sponsor, code, program):
+        return _form(None, None)
     if wrong := _wrong():
-        return _form(sponsor, wrong, status=422)
+        return _form(sponsor, program, wrong, status=422)
     try:
         count_address()
         promoter = joining.join(_newcomer(), sponsor)
@@ -43,8 +45,7 @@ def take_in(code: str) -> ResponseReturnValue:
         raise too_many(refusal) from refusal
     except Invalid as refusal:
         field = "password" if refusal.code == "password_too_weak" else "email"
-        return _form(sponsor, {field: refusal.message}, status=422)
-    program = _program()
+        return _form(sponsor, program, {field: refusal.message}, status=422)
     if promoter and program:
         enrolling.enrol(program, promoter.id, by_merchant=False)
     return redirect(url_for("account.sent"), 303)
@@ -68,15 +69,19 @@ def _sponsor(code: str) -> Promoter | None:
 
 
 def _form(
-    sponsor: Promoter | None, wrong: dict[str, object] | None = None, *, status: int = 200
+    sponsor: Promoter | None,
+    program: Program | None,
+    wrong: dict[str, object] | None = None,
+    *,
+    status: int = 200,
 ) -> Response:
-    if sponsor is None:
+    if sponsor is None and program is None:
         return page("account/no_invitation.html", status=404)
     return page(
         "account/join.html",
         status=status,
-        sponsor=sponsor,
-        program=_program(),
+        inviter=sponsor.name if sponsor else _merchant_of(program),
+        program=program,
         wrong=wrong or {},
         given=request.form,
         countries=countries(),
@@ -114,15 +119,26 @@ def _newcomer() -> Newcomer:
     )
 
 
-def _program() -> Program | None:
-    """`?program=prg_…` invites into a program as well, while that is open to everybody."""
+def _program(code: str) -> Program | None:
+    """The program that is invited into: `/join/prg_…` is its merchant's link, and `?program=prg_…`
+    a promoter's. While it is open to everybody; with the merchant's link one may also apply.
+    """
+    by_merchant = code.startswith("prg_")
     try:
-        key = ids.decode_pair("prg", request.args.get("program", ""))
+        key = ids.decode_pair("prg", code if by_merchant else request.args.get("program", ""))
         program = programs.program(*key)
     except NotFound:
         return None
-    is_open = program.enrolment == Enrolment.OPEN and program.ended_at is None
-    return program if is_open else None
+    takes = {Enrolment.OPEN, Enrolment.APPROVAL} if by_merchant else {Enrolment.OPEN}
+    return program if program.enrolment in takes and program.ended_at is None else None
+
+
+def _is_invitation(sponsor: Promoter | None, code: str, program: Program | None) -> bool:
+    return sponsor is not None or (code.startswith("prg_") and program is not None)
+
+
+def _merchant_of(program: Program | None) -> str:
+    return queries.merchant(program.merchant_id).name if program else ""
 
 
 def countries() -> list[tuple[str, str]]:

@@ -167,7 +167,12 @@ def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
 
 
 def _chosen(merchant_id: int) -> sa.Select[Any]:
-    found = sa.select(Product).where(Product.merchant_id == merchant_id)
+    connected = sa.select(Shop.id).where(
+        Shop.merchant_id == merchant_id, Shop.disconnected_at.is_(None)
+    )
+    found = sa.select(Product).where(
+        Product.merchant_id == merchant_id, Product.shop_id.in_(connected)
+    )
     wanted = request.args.get("q", "").strip()
     if wanted:
         like = f"%{wanted.replace('%', '').replace('_', '')}%"

@@ -3,10 +3,10 @@
 from typing import Any
 
 import sqlalchemy as sa
-from flask import flash, redirect, render_template, request, url_for
+from flask import current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from affiliate import formats
+from affiliate import formats, ids
 from affiliate.consoles.merchant import bp
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.db import db
@@ -14,7 +14,7 @@ from affiliate.errors import AffiliateError, Invalid
 from affiliate.i18n import _
 from affiliate.people.rules import Right
 from affiliate.programs import queries, service
-from affiliate.programs.models import Membership, Program, Terms
+from affiliate.programs.models import Membership, Program, SoldOut, Terms
 from affiliate.programs.rules import Offer
 
 TIERS = 2  # asked for on the page; the API takes as many as the policy allows
@@ -23,9 +23,11 @@ TIERS = 2  # asked for on the page; the API takes as many as the policy allows
 @bp.get("/programs/")
 def programs() -> ResponseReturnValue:
     merchant_id = current_merchant_id()
+    running = queries.running(merchant_id)
     return render_template(
         "merchant/programs.html",
-        programs=queries.running(merchant_id),
+        programs=running,
+        invitations={program.id: _invitation(program) for program, _terms in running},
         members=_members(merchant_id),
         may_write=current_caller().may(Right.RUN_MERCHANT),
     )
@@ -45,6 +47,7 @@ def create_program() -> ResponseReturnValue:
             merchant_id,
             name=_name(),
             enrolment=request.form.get("enrolment", "open"),
+            sold_out=_sold_out(),
             offer=Offer(**_typed_terms()),
         )
     except AffiliateError as refusal:
@@ -72,6 +75,7 @@ def change_program(program_id: int) -> ResponseReturnValue:
         changes = {
             "name": _name(),
             "enrolment": request.form.get("enrolment", found.enrolment),
+            "sold_out": _sold_out(),
             **_typed_terms(),
         }
         service.change_program(found, changes)
@@ -93,6 +97,11 @@ def _name() -> str:
     if not name:
         raise Invalid(_("A program needs a name."))
     return name[:200]
+
+
+def _sold_out() -> SoldOut:
+    typed = request.form.get("sold_out", SoldOut.REDIRECT)
+    return SoldOut(typed) if typed in set(SoldOut) else SoldOut.REDIRECT
 
 
 def _typed_terms() -> dict[str, Any]:
@@ -126,6 +135,12 @@ def _form(
         may_write=current_caller().may(Right.RUN_MERCHANT),
     )
     return page, refusal.status if refusal else 200
+
+
+def _invitation(program: Program) -> str:
+    """Where promoters join it who know nobody in it yet."""
+    address = current_app.config["SETTINGS"].address
+    return f"{address}/join/{ids.encode('prg', program.merchant_id, program.id)}"
 
 
 def _members(merchant_id: int) -> dict[int, int]:

@@ -26,6 +26,20 @@ for (const name of ["checkout_started", "checkout_completed"]) {
 """
 
 
+EXAMPLE = """\
+SECRET=whsec_...
+BODY='{"type":"order.updated","data":{"id":"1001","version":1,"status":"paid","currency":"CURRENCY",
+  "created_at":"'$(date -u +%FT%TZ)'","paid_at":"'$(date -u +%FT%TZ)'","tk":"TOKEN","total":"10.00",
+  "lines":[{"id":"1","product_id":"PRODUCT","title":"Shirt","quantity":1,"unit_price":"10.00"}]}}'
+ID=msg_$(date +%s); NOW=$(date +%s)
+KEY=$(printf %s "${SECRET#whsec_}" | base64 -d | od -An -tx1 | tr -d ' \\n')
+SIGN=$(printf %s "$ID.$NOW.$BODY" |
+  openssl dgst -sha256 -mac HMAC -macopt hexkey:$KEY -binary | base64)
+curl ADDRESS -H "webhook-id: $ID" -H "webhook-timestamp: $NOW" \\
+  -H "webhook-signature: v1,$SIGN" --data-binary "$BODY"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Each a text to copy, or "" where the shop needs none."""
@@ -52,3 +66,9 @@ def lines(shop: Shop, window_days: int) -> Lines:
         return Lines()
     script = f'<script src="{address}/affiliate.js" data-days="{window_days}" defer></script>'
     return Lines(script, PIXEL % hook if shop.platform == Platform.SHOPIFY else "")
+
+
+def example(shop: Shop) -> str:
+    """For a terminal: an order of this shop, signed and posted."""
+    address = catalog.hook_url(shop)
+    return EXAMPLE.replace("CURRENCY", shop.currency).replace("ADDRESS", address)

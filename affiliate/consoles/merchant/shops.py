@@ -1,9 +1,10 @@
 """Shops: how to connect one, and how the connected ones are doing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate.catalog import queries as catalog
@@ -11,16 +12,21 @@ from affiliate.catalog import service
 from affiliate.catalog.models import Platform, Shop
 from affiliate.catalog.platforms import CONNECTIONS, Connection, connection, topics
 from affiliate.consoles.merchant import bp, shop_lines
+from affiliate.consoles.merchant.shop_guides import GUIDES, guide
 from affiliate.consoles.merchant.shop_lines import Lines
+from affiliate.consoles.merchant.shop_setup import CARRIES, LABELS, progress
 from affiliate.consoles.session import current_caller, current_merchant_id
-from affiliate.errors import AffiliateError
+from affiliate.errors import AffiliateError, NotFound
 from affiliate.i18n import _
-from affiliate.intake import files, health
+from affiliate.intake import consent, files, health, trying
 from affiliate.intake import queries as intake
 from affiliate.intake import service as intake_service
 from affiliate.intake.health import Health
 from affiliate.people import queries as people
 from affiliate.people.rules import Right
+from affiliate.programs import service as programs
+
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +36,6 @@ class Row:
     hook_url: str
     lines: Lines
     health: Health
-
-
-# What a shop's owner is asked for, where its name alone does not tell.
-LABELS = {
-    "webhook_secret": _("Webhook secret"),
-    "api_token": _("Access token"),
-    "store_id": _("Number of the shop"),
-    "app_id": _("App id"),
-    "app_secret": _("App secret"),
-    "refresh_token": _("Refresh token"),
-    "consumer_key": _("Consumer key"),
-    "consumer_secret": _("Consumer secret"),
-    "shop_cipher": _("Shop cipher"),
-    "aes_key": _("EncodingAESKey"),
-}
 
 
 @bp.get("/shops/")
@@ -58,9 +49,17 @@ def shops() -> ResponseReturnValue:
     )
 
 
+# --- connecting one ------------------------------------------------------------------------------
+
+
 @bp.get("/shops/new")
 def new_shop() -> ResponseReturnValue:
-    return _form({}, None)
+    chosen = request.args.get("platform", "")
+    if chosen in set(CONNECTIONS):
+        return form_page(chosen, {}, None)
+    return render_template(
+        "merchant/shop_platforms.html", connections=CONNECTIONS, guides=GUIDES, carries=CARRIES
+    )
 
 
 @bp.post("/shops/new")
@@ -68,36 +67,126 @@ def create_shop() -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     current_caller().require(Right.RUN_MERCHANT, merchant_id)
     typed = request.form
-    given = {name: typed.get(name, "").strip() for name in LABELS}
     try:
+        country = typed.get("country", "").strip().upper()
+        programs.check_new_shop(merchant_id, country)
         shop, made = service.create_shop(
             merchant_id,
             platform=typed.get("platform", ""),
             domain=typed.get("domain", "").strip(),
-            name=typed.get("name", "").strip(),
+            name=name(),
             currency=typed.get("currency", "").strip().upper(),
-            country=typed.get("country", "").strip().upper(),
-            credentials={name: value for name, value in given.items() if value},
+            country=country,
+            credentials=given(typed),
+            whole=False,
         )
+    except service.ShopExists as refusal:
+        if refusal.shop_id is None:
+            return form_page(typed.get("platform", ""), typed, refusal)
+        words = _(
+            "This shop is connected already. If you have not copied its secret, make a new one."
+        )
+        flash(words, "wait")
+        return redirect(url_for("merchant.shop", shop_id=refusal.shop_id), 303)
     except AffiliateError as refusal:
-        return _form(typed, refusal)
-    # The secret is shown on this page and never again, so there is no page to come back to.
+        return form_page(typed.get("platform", ""), typed, refusal)
+    return connected(shop, made)
+
+
+def connected(shop: Shop, made: Mapping[str, str]) -> ResponseReturnValue:
+    """What to paste into the shop. A secret that was made is shown in this answer and never again,
+    so there is no page to come back to.
+    """
     return render_template(
         "merchant/shop_connected.html",
         shop=shop,
         made=made,
-        connection=connection(shop.platform),
-        topics=topics(shop.platform),
-        hook_url=catalog.hook_url(shop),
-        lines=shop_lines.lines(shop, shop_lines.days(merchant_id)),
+        **_of(shop),
     )
+
+
+# --- one that is connected -----------------------------------------------------------------------
+
+
+@bp.get("/shops/<int:shop_id>/")
+def shop(shop_id: int) -> ResponseReturnValue:
+    found = own(shop_id)
+    return render_template(
+        "merchant/shop.html",
+        shop=found,
+        progress=progress(found),
+        health=health.of_shops([found])[found.id],
+        may_write=current_caller().may(Right.RUN_MERCHANT),
+        **_of(found),
+    )
+
+
+@bp.get("/shops/<int:shop_id>/progress")
+def shop_progress(shop_id: int) -> ResponseReturnValue:
+    """The steps alone, for a page that is open while the first events come in."""
+    found = own(shop_id)
+    return render_template(
+        "merchant/_shop_progress.html",
+        shop=found,
+        progress=progress(found),
+        may_write=current_caller().may(Right.RUN_MERCHANT),
+        **_of(found),
+    )
+
+
+@bp.post("/shops/<int:shop_id>/test")
+def test_shop(shop_id: int) -> ResponseReturnValue:
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    trying.send(own(shop_id))
+    if request.headers.get("HX-Request"):
+        return make_response("", 204)  # what becomes of it is told like any event
+    flash(_("A test order was sent. It is booked within a second."), "done")
+    return redirect(url_for("merchant.shop", shop_id=shop_id), 303)
+
+
+@bp.post("/shops/<int:shop_id>/secret")
+def new_secret(shop_id: int) -> ResponseReturnValue:
+    """A new secret of our making; the one before stays good for a day."""
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    found = own(shop_id, lock=True)
+    if not connection(found.platform).makes_secret:
+        raise NotFound(_("This shop's secret is made in its own settings."))
+    return connected(found, service.change_shop(found, credentials={}))
+
+
+@bp.post("/shops/<int:shop_id>/credentials")
+def change_credentials(shop_id: int) -> ResponseReturnValue:
+    """Only what was typed is changed."""
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    found = own(shop_id, lock=True)
+    if typed := given(request.form):
+        service.change_shop(found, credentials=typed, whole=False)
+        flash(_("Saved. What is kept here is never shown again."), "done")
+    return redirect(url_for("merchant.shop", shop_id=shop_id), 303)
+
+
+@bp.post("/shops/<int:shop_id>/name")
+def rename_shop(shop_id: int) -> ResponseReturnValue:
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    found = own(shop_id, lock=True)
+    service.change_shop(found, name=name() or found.domain)
+    return redirect(url_for("merchant.shop", shop_id=shop_id), 303)
+
+
+@bp.post("/shops/<int:shop_id>/disconnect")
+def disconnect_shop(shop_id: int) -> ResponseReturnValue:
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    found = own(shop_id, lock=True)
+    service.disconnect_shop(found)
+    flash(_("%(shop)s is disconnected. What it told us stays.", shop=found.name), "done")
+    return redirect(url_for("merchant.shops"), 303)
 
 
 @bp.post("/shops/<int:shop_id>/file")
 def take_file(shop_id: int) -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     current_caller().require(Right.RUN_MERCHANT, merchant_id)
-    shop = catalog.shop(merchant_id, shop_id)
+    shop = own(shop_id)
     sent = request.files.get("file")
     zone = people.merchant(merchant_id).timezone
     taken = files.take(shop, sent.read() if sent else b"", zone)
@@ -115,19 +204,59 @@ def retry() -> ResponseReturnValue:
     return redirect(url_for("merchant.shops"), 303)
 
 
-def _form(typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
-    chosen = typed.get("platform") or request.args.get("platform", "")
-    platform = chosen if chosen in set(CONNECTIONS) else Platform.SHOPIFY
+def own(shop_id: int, *, lock: bool = False) -> Shop:
+    """One that is connected; another merchant's is none."""
+    found = catalog.shop(current_merchant_id(), shop_id, lock=lock)
+    if found.disconnected_at is not None:
+        raise NotFound(_("This shop is not connected any more."))
+    return found
+
+
+def name() -> str:
+    return request.form.get("name", "").strip()[:LONGEST_NAME]
+
+
+def given(typed: Mapping[str, str]) -> dict[str, str]:
+    """The credentials that were typed."""
+    found = {each: typed.get(each, "").strip() for each in LABELS}
+    return {each: value for each, value in found.items() if value}
+
+
+def form_page(platform: str, typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
+    merchant = people.merchant(current_merchant_id())
+    known = platform if platform in set(CONNECTIONS) else Platform.STANDARD
     page = render_template(
         "merchant/shop_form.html",
         typed=typed,
+        merchant=merchant,
         refusal=refusal,
-        platform=platform,
-        connection=connection(platform),
-        connections=CONNECTIONS,
+        faults={
+            each.pointer.rpartition("/")[2]: each.message
+            for each in (refusal.errors if refusal else ())
+        },
+        platform=known,
+        connection=connection(known),
+        guide=guide(known),
+        by_consent=consent.app_of(known) is not None,
         labels=LABELS,
+        carries=CARRIES,
     )
     return page, refusal.status if refusal else 200
+
+
+def _of(shop: Shop) -> dict[str, Any]:
+    """What pages about one shop show of how it is connected."""
+    return {
+        "connection": connection(shop.platform),
+        "guide": guide(shop.platform),
+        "topics": topics(shop.platform),
+        "hook_url": catalog.hook_url(shop),
+        "lines": shop_lines.lines(shop, shop_lines.days(shop.merchant_id)),
+        "by_consent": consent.app_of(shop.platform) is not None,
+        "example": shop_lines.example(shop),
+        "labels": LABELS,
+        "carries": CARRIES,
+    }
 
 
 def _rows(merchant_id: int) -> list[Row]:

@@ -47,6 +47,10 @@ def nothing_to_greet(keys: Keys, knock: Knock) -> bytes | None:
     return None
 
 
+def not_signed(keys: Keys, knock: Knock) -> str:
+    return "signature" if keys.secrets else "no_secret"
+
+
 def never(keys: Keys, body: Node) -> bool:
     return False
 
@@ -57,6 +61,9 @@ class Platform:
 
     signed: Callable[[Keys, Knock], bool]
     """Whether one of the secrets signed these bytes; compared in constant time."""
+
+    why: Callable[[Keys, Knock], str] = not_signed
+    """Of a knock that is not signed, what is wrong with it: a code that the set-up page words."""
 
     order_key: Callable[[Node], str]
     """The order that a body is about, or "" if it is about none."""

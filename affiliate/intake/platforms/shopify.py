@@ -13,7 +13,7 @@ from datetime import datetime
 from affiliate import security
 from affiliate.catalog.service import Keys
 from affiliate.intake import reading
-from affiliate.intake.api import Api, Ask, Client, Page, Window, next_cursor
+from affiliate.intake.api import BUSY, Answer, Api, Ask, Client, Page, Window, next_cursor
 from affiliate.intake.catalogue.shopify import API, CATALOGUE
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, by_content
@@ -386,6 +386,19 @@ def _prove(keys: Keys, _token: str, ask: Ask) -> None:
     ask.headers["X-Shopify-Access-Token"] = keys.get("api_token")
 
 
+def _is_busy(answer: Answer) -> bool:
+    """GraphQL asks for patience in an answer 200, and has done nothing then."""
+    told = answer.body.value
+    errors = told.get("errors") if isinstance(told, dict) else None
+    return answer.status in BUSY or (
+        isinstance(errors, list)
+        and any(
+            isinstance(each, dict) and each.get("extensions", {}).get("code") == "THROTTLED"
+            for each in errors
+        )
+    )
+
+
 def pull(client: Client, window: Window, cursor: str) -> Page:
     """Pages follow a cursor of the shop's, so rows that change meanwhile push no other away."""
     given: dict[str, object] = {
@@ -408,7 +421,7 @@ PLATFORM = Platform(
     read=read,
     delivery=delivery,
     topic=topic,
-    api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove),
+    api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove, is_busy=_is_busy),
     pull=pull,
     has_checkouts=True,
     catalogue=CATALOGUE,

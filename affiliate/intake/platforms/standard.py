@@ -15,7 +15,7 @@ from typing import TypeVar
 from affiliate import clock, security
 from affiliate.catalog.service import Keys
 from affiliate.intake.platforms.carriers import tokens_in_url
-from affiliate.intake.platforms.interface import Knock, Platform
+from affiliate.intake.platforms.interface import Knock, Platform, not_signed
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import (
     Customer,
@@ -57,6 +57,14 @@ def signed(keys: Keys, knock: Knock) -> bool:
     for each in given:
         good |= security.any_same(each.encode(), (one.encode() for one in wanted))
     return good
+
+
+def why(keys: Keys, knock: Knock) -> str:
+    """Whoever signs by hand forgets a header, or has a clock that is wrong."""
+    timestamp = knock.header("webhook-timestamp")
+    if not (knock.header("webhook-id") and timestamp and knock.header("webhook-signature")):
+        return "headers"
+    return not_signed(keys, knock) if recent(timestamp) else "time"
 
 
 def recent(timestamp: str) -> bool:
@@ -264,4 +272,4 @@ def _total_note(told: Node, currency: str, lines: tuple[Line, ...]) -> tuple[Not
     return (("total_mismatch", {"total": total, "computed": wanted}),)
 
 
-PLATFORM = Platform(signed=signed, order_key=order_key, read=read, delivery=delivery)
+PLATFORM = Platform(signed=signed, why=why, order_key=order_key, read=read, delivery=delivery)

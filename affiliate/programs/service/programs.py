@@ -8,12 +8,13 @@ from typing import Any
 from affiliate import clock
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import rules as addresses
+from affiliate.catalog.models import Shop
 from affiliate.db import db
 from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
-from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, Terms
+from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, SoldOut, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 from affiliate.programs.service.cuts import tell_of_cut
 
@@ -45,6 +46,7 @@ def create_program(
     priority: int = 0,
     shop_ids: Collection[int] = (),
     fallback_url: str | None = None,
+    sold_out: str = SoldOut.REDIRECT,
     risk_threshold: int = 100,
     waiver: Waiver | None = None,
 ) -> Program:
@@ -55,6 +57,7 @@ def create_program(
         plan_type=plan_type,
         priority=priority,
         risk_threshold=risk_threshold,
+        sold_out=sold_out,
         shop_ids=_own_shops(merchant_id, shop_ids),
     )
     program.fallback_url = _fallback(program, fallback_url)
@@ -72,7 +75,7 @@ def change_program(
 
     The caller holds the program's row locked.
     """
-    for name in ("name", "enrolment", "plan_type", "priority", "risk_threshold"):
+    for name in ("name", "enrolment", "plan_type", "priority", "risk_threshold", "sold_out"):
         if name in changes:
             setattr(program, name, changes[name])
     if "shop_ids" in changes:
@@ -124,7 +127,20 @@ def check_new_shop(merchant_id: int, country: str) -> None:
     Programs that list their shops are not touched by a new one.
     """
     for program, terms in queries.programs_of_all_shops(merchant_id):
-        _check_levels([country], offer_of(terms), _recorded(terms), program.name)
+        check_country(program, terms, country)
+
+
+def add_shop(program: Program, shop: Shop) -> None:
+    """Let a program that lists its shops hold for one more. The caller holds its row locked."""
+    check_country(program, queries.latest_terms(program.merchant_id, program.id), shop.country)
+    program.shop_ids = sorted({*program.shop_ids, shop.id})
+    program.version += 1
+    db.session.flush()
+
+
+def check_country(program: Program, terms: Terms, country: str) -> None:
+    """Refuse sales of this program in a country that does not allow its levels."""
+    _check_levels([country], offer_of(terms), _recorded(terms), program.name)
 
 
 def _state(program: Program, offer: Offer, waiver: Waiver | None, *, from_: datetime) -> Terms:
