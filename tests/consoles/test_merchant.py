@@ -252,7 +252,7 @@ def test_products_come_from_a_file_or_its_faults_are_told(client, town):
 
     def upload(content):
         sent = {"shop": town.shop.id, "file": (io.BytesIO(content.encode()), "p.csv")}
-        return client.post("/merchant/products/file", data=sent)
+        return client.post("/merchant/products/", data=sent)
 
     refused = upload(good + "p2,<i>x</i>,https://evil.example/,x\n")
     assert refused.status_code == 422

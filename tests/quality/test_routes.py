@@ -120,7 +120,7 @@ SENT = {
     "POST /merchant/reviews/": {"shop": "int:shop_id"},
     "POST /merchant/reviews/delete": {"origin": "Shopee"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},
-    "POST /merchant/products/file": {"shop": "int:shop_id"},
+    "POST /merchant/products/": {"shop": "int:shop_id"},
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
     "POST /promoter/market/join": {"program": "program_id"},
     "POST /promoter/share/": {"product": "product_id"},

@@ -65,7 +65,7 @@ def _list(refusal: AffiliateError | None = None) -> ResponseReturnValue:
     return page, refusal.status if refusal else 200
 
 
-@bp.post("/products/file")
+@bp.post("/products/")
 def take_products() -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     current_caller().require(Right.RUN_MERCHANT, merchant_id)
