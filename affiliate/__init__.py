@@ -96,6 +96,7 @@ def _open_doors(app: Flask) -> None:
         public,
         session,
     )
+    from affiliate.links.road import Road
 
     api.init_app(app)
     intake.init_app(app)
@@ -109,5 +110,7 @@ def _open_doors(app: Flask) -> None:
     app.register_blueprint(agency.bp)
     app.register_blueprint(operator.bp)
     session.init_app(app)  # last: it looks which doors there are
-    if hops := app.config["SETTINGS"].trusted_proxies:
+    hops = app.config["SETTINGS"].trusted_proxies
+    if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = Road(app, app.wsgi_app, hops)  # type: ignore[method-assign]

@@ -171,6 +171,17 @@ class Settings(BaseSettings):
         description="Ed25519 private key, PEM, with which requests are signed. Without it they are "
         "marked as tests.",
     )
+    geoip: Path | None = Field(
+        None,
+        description="MMDB file of countries (GeoLite2, DB-IP Lite, IPinfo), which you keep fresh. "
+        "Without it the country of clicks stays unknown.",
+    )
+    clicks_months: int = Field(
+        13,
+        ge=2,
+        le=240,
+        description="Whole months after which clicks are dropped. What was counted of them stays.",
+    )
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -158,12 +158,27 @@ def _choices(settings: Settings) -> Iterator[Finding]:
         yield wrong("DATABASE_URL without AFFILIATE_SECRET_KEY", "set 32 random characters or more")
 
 
+def _geoip(settings: Settings) -> Iterator[Finding]:
+    from affiliate.insight import places
+
+    if settings.geoip is None:
+        return
+    try:
+        with places.opened(settings.geoip) as reader:
+            made = datetime.fromtimestamp(reader.metadata().build_epoch, UTC)
+    except places.BadGeoip as error:
+        yield wrong(f"countries: {settings.geoip}: {error}", "set AFFILIATE_GEOIP to an MMDB file")
+        return
+    yield ok(f"countries: {settings.geoip} of {made:%Y-%m-%d}")
+
+
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _python,
     _folder,
     _space,
     _port,
     _choices,
+    _geoip,
 )
 
 

@@ -19,7 +19,7 @@ from jinja2.runtime import Context
 from affiliate import clock, i18n
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
-from affiliate.money import PPM, BadAmount, Money, exponent, minor
+from affiliate.money import PPM, BadAmount, Money, decimal_text, exponent, minor
 
 NBSP = "\N{NO-BREAK SPACE}"
 PLAIN_NUMBER = re.compile(r"[+-]?[\d.,]{1,40}")
@@ -40,11 +40,14 @@ def init_app(app: Flask) -> None:
         amount,
         money,
         price,
+        plain_amount,
+        tenths,
         ppm,
         day,
         short_day,
         month,
         instant,
+        instant_there,
         ago,
         seconds,
     ):
@@ -99,6 +102,17 @@ def price(value: Money | int, currency: str | None = None) -> str:
     return f"{sign}{symbol}{space}{amount(abs(given.minor), given.currency)}"
 
 
+def plain_amount(value: Money) -> str:
+    """For machines: "199.90" for every reader."""
+    return decimal_text(value.minor, value.currency)
+
+
+def tenths(value: tuple[int, int]) -> str:
+    """(4, 6) → "4.6"."""
+    whole, tenth = value
+    return numbers.format_decimal(Decimal(whole * 10 + tenth) / 10, "0.0", locale=i18n.locale())
+
+
 def ppm(rate: int, decimals: int = 4) -> str:
     """A rate in parts per million as percent: 125000 → "12.5%"."""
     digits = "#,##0." + "#" * decimals
@@ -134,6 +148,13 @@ def instant(value: datetime) -> str:
     here = value.astimezone(i18n.zone())
     clock_time = dates.format_time(here, "short", locale=i18n.locale())
     return f"{day(value)} {clock_time}"
+
+
+def instant_there(value: datetime) -> str:
+    """With its zone, for readers who may be elsewhere: "Nov 30, 2026 11:59 PM GMT−03:00"."""
+    here = value.astimezone(i18n.zone())
+    zone = dates.get_timezone_gmt(here, "long", locale=i18n.locale())
+    return f"{instant(value)} {zone.replace('-', MINUS)}"
 
 
 def ago(value: datetime) -> str:

@@ -115,6 +115,13 @@ def language() -> str:
     return tag
 
 
+def settle(otherwise: Callable[[str | None], str]) -> None:
+    """For pages that know better than English: called with what the reader asked for, if that is
+    one of our languages. Call it before anything is put into words.
+    """
+    g.language = otherwise(_wished())
+
+
 def locale() -> Locale:
     return get_locale() or Locale.parse(LOCALES[DEFAULT])
 
@@ -145,18 +152,23 @@ def read_as(tag: str, *, timezone: str | None = None) -> Iterator[None]:
 
 
 def _chosen() -> str:
+    return _wished() or DEFAULT
+
+
+def _wished() -> str | None:
     if not has_request_context():
-        return g.get("person_locale") or DEFAULT
+        person: str | None = g.get("person_locale")
+        return person
     wishes = (request.args.get("lang"), request.cookies.get(COOKIE), g.get("person_locale"))
     return next((tag for tag in wishes if tag in LOCALES), None) or _asked_by_browser()
 
 
-def _asked_by_browser() -> str:
+def _asked_by_browser() -> str | None:
     # Not werkzeug's best_match: of "zh-CN, en;q=0.5" it would take English, for its exact match.
     for wished, quality in request.accept_languages:
         if quality > 0 and (found := _nearest(wished)):
             return found
-    return DEFAULT
+    return None
 
 
 def _nearest(wished: str) -> str | None:

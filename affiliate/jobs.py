@@ -29,7 +29,12 @@ class Job(StrEnum):
     SWEEP_INBOX = "workers.intake.sweep"
     FETCH_ORDERS = "workers.intake.fetch"
     PULL_ORDERS = "workers.intake.pull"
+    DRAIN_PRODUCTS = "workers.intake.drain_products"
+    FETCH_PRODUCTS = "workers.intake.fetch_products"
+    PULL_PRODUCTS = "workers.intake.pull_products"
     SWEEP_PULLS = "workers.intake.sweep_pulls"
+    ASK_COUPONS = "workers.intake.ask_coupons"
+    SWEEP_COUPONS = "workers.intake.sweep_coupons"
     REGISTER_HOOKS = "workers.intake.register_hooks"
     MATCH_COPIES = "workers.intake.match_copies"
     FORGET_BODIES = "workers.intake.forget_bodies"
@@ -45,7 +50,10 @@ class Job(StrEnum):
     SWEEP_SETTLEMENTS = "workers.settlement.sweep"
     CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
+    COUNT_SALES = "workers.orders.count_sales"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
+    FORGET_CLICKS = "workers.clicks.forget"
+    COUNT_ORDERS = "workers.clicks.count_orders"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
     FORGET_SESSIONS = "workers.people.forget_sessions"
@@ -56,7 +64,12 @@ QUEUE_OF = {
     Job.SWEEP_INBOX: "intake",
     Job.FETCH_ORDERS: "intake",
     Job.PULL_ORDERS: "slow",
+    Job.DRAIN_PRODUCTS: "default",
+    Job.FETCH_PRODUCTS: "default",
+    Job.PULL_PRODUCTS: "slow",
     Job.SWEEP_PULLS: "slow",
+    Job.ASK_COUPONS: "default",
+    Job.SWEEP_COUPONS: "slow",
     Job.REGISTER_HOOKS: "intake",
     Job.MATCH_COPIES: "slow",
     Job.FORGET_BODIES: "slow",
@@ -72,7 +85,10 @@ QUEUE_OF = {
     Job.SWEEP_SETTLEMENTS: "money",
     Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",
+    Job.COUNT_SALES: "slow",
     Job.MAKE_PARTITIONS: "default",
+    Job.FORGET_CLICKS: "slow",
+    Job.COUNT_ORDERS: "default",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
     Job.FORGET_SESSIONS: "slow",

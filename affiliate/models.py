@@ -6,6 +6,7 @@ from affiliate.attribution import models as attribution
 from affiliate.catalog import models as catalog
 from affiliate.commissions import models as commissions
 from affiliate.fx import models as fx
+from affiliate.insight import models as insight
 from affiliate.intake import models as intake
 from affiliate.ledger import models as ledger
 from affiliate.links import models as links
@@ -19,7 +20,7 @@ from affiliate.settlement import models as settlement
 from affiliate.tax import models as tax
 
 __all__ = [
-    "api", "attribution", "audit", "catalog", "commissions", "events", "fx", "intake", "ledger",
-    "links", "notices", "orders", "payouts", "people", "programs", "risk",
+    "api", "attribution", "audit", "catalog", "commissions", "events", "fx", "insight", "intake",
+    "ledger", "links", "notices", "orders", "payouts", "people", "programs", "risk",
     "settlement", "tax",
 ]  # fmt: skip

@@ -18,6 +18,11 @@ LINUX = sys.platform == "linux"
 _prctl: Callable[..., int] | None = ctypes.CDLL(None).prctl if LINUX else None
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1
+
+
 def die_with(parent: int, by: int = signal.SIGKILL) -> None:
     """Ask the kernel to send this signal to this process when its parent is gone (Linux)."""
     if _prctl:

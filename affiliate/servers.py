@@ -31,11 +31,9 @@ POSTGRES = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "128MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
-    "effective_cache_size": "512MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "2GB",
     "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
@@ -45,6 +43,7 @@ POSTGRES = {
 }
 # For tests that kill nothing: what a power cut would lose does not matter there.
 HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+SMALL = {"shared_buffers": "128MB", "effective_cache_size": "512MB"}
 VALKEY = """
 port 0
 unixsocket {sockets}/valkey.sock
@@ -90,7 +89,8 @@ def start_postgres(
             f"{data} was written by PostgreSQL {ours}, this is {theirs}: dump it with the release "
             "of Tuike that wrote it, and restore the dump with this one (docs/operate.md)."
         )
-    options = POSTGRES | {"unix_socket_directories": str(sockets)} | ({} if durable else HASTY)
+    options = POSTGRES | {"unix_socket_directories": str(sockets)}
+    options |= _memory() if durable else HASTY | SMALL
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with _log(folder, "postgres") as log:
         return processes.start(
@@ -101,6 +101,17 @@ def start_postgres(
             pass_fds=[alive],
             **_as_nobody(),
         )
+
+
+def _memory() -> dict[str, str]:
+    """An eighth of the machine, taken only as it is used. A settlement of a million entries touches
+    each page of them many times; where they do not fit it waits for pages, three times as long.
+    """
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return {
+        "shared_buffers": f"{min(max(megabytes // 8, 128), 4096)}MB",
+        "effective_cache_size": f"{max(megabytes // 2, 512)}MB",
+    }
 
 
 def _initialise(folder: Path, password: str, alive: int, *, durable: bool) -> None:

@@ -16,6 +16,7 @@ def make() -> Flask:
     processes.die_with(os.getppid())
     app = create_app()
     app.extensions["spool"].open()  # before the first click, so that no visitor waits for it
+    app.extensions["links"].watch(app)
     processes.calm_collector()
     return app
 
@@ -33,7 +34,7 @@ def serve(host: str, port: int, *, target: str = "affiliate.wsgi:make") -> None:
         port=port,
         interface=Interfaces.WSGI,
         factory=True,
-        workers=os.cpu_count() or 1,
+        workers=processes.cores(),
         blocking_threads=THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=10,

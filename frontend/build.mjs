@@ -70,6 +70,21 @@ const affiliate = async () => {
   keep("affiliate.js", outputFiles[0].contents);
 };
 
+// The page in between has a style sheet and a script of its own (affiliate/links/pages.py).
+const landing = async () => {
+  for (const name of ["landing.css", "landing.js"]) {
+    const { outputFiles } = await build({
+      absWorkingDir: here,
+      entryPoints: [`landing/${name}`],
+      minify: true,
+      target: ["es2017", "chrome61", "safari11"],
+      write: false,
+      logLevel: "warning",
+    });
+    keep(name, outputFiles[0].contents);
+  }
+};
+
 const libraries = () => {
   keep("htmx.js", file("node_modules/htmx.org/dist/htmx.min.js"));
   keep("hx-sse.js", file("node_modules/htmx.org/dist/ext/hx-sse.min.js"));
@@ -103,6 +118,7 @@ if (process.argv[2] === undefined) icons();
 styles();
 await scripts();
 await affiliate();
+await landing();
 libraries();
 for (const name of readdirSync(join(here, "images"))) keep(name, file("images", name));
 licences();

@@ -221,6 +221,8 @@ def _part_of(connection: sa.Connection) -> Iterator[Any]:
 def _forget(app: Flask) -> None:
     """Databases of tests repeat ids and codes, so nothing may be remembered between them."""
     app.extensions["links"].clear()
+    app.extensions["shelf"].clear()
+    app.extensions.pop("clicks", None)
     app.extensions["door"].forget()
     app.extensions["spool"].close()
     shutil.rmtree(app.extensions["spool"].folder, ignore_errors=True)

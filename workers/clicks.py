@@ -12,8 +12,10 @@ import structlog
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from affiliate import jobs
 from affiliate.db import unit_of_work
 from affiliate.insight import service, store
+from affiliate.jobs import Job
 from affiliate.links import spool
 from workers.context import application, task
 
@@ -26,6 +28,26 @@ TROUBLE_SECONDS = 1.0
 @task
 def make_partitions() -> None:
     store.make_partitions()
+    store.drop_old(months=current_app.config["SETTINGS"].clicks_months)
+
+
+@task
+def forget() -> None:
+    """One batch of each; rings for the next where there is more."""
+    months = current_app.config["SETTINGS"].clicks_months
+    more = [
+        store.coarsen_addresses(),
+        store.forget_quarters(),
+        store.drop_strays(months=months),
+    ]
+    if any(more):
+        jobs.ring(Job.FORGET_CLICKS)
+
+
+@task
+def count_orders() -> None:
+    if service.count_orders():
+        jobs.ring(Job.COUNT_ORDERS)
 
 
 def main() -> None:

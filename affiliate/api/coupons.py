@@ -1,6 +1,9 @@
-"""Coupon codes and platforms' sharer ids: whose they are, from when to when."""
+"""Coupon codes and platforms' sharer ids: whose they are, from when to when. Codes also as they
+stand in the shops.
+"""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import Field, StringConstraints
@@ -13,7 +16,9 @@ from affiliate.api.shapes import (
     Instant,
     ListQuery,
     MerchantId,
+    Money,
     Page,
+    PositiveMoney,
     ProgramId,
     PromoterId,
     Resource,
@@ -23,7 +28,14 @@ from affiliate.api.shapes import (
 from affiliate.attribution import queries, service
 from affiliate.attribution.models import Coupon, Sharer
 from affiliate.catalog import queries as catalog
+from affiliate.db import db
 from affiliate.errors import invalid
+from affiliate.intake.coupons import queries as in_shops
+from affiliate.intake.coupons import wishes
+from affiliate.intake.coupons.wishes import MOST_USES, STEP_PPM, Terms
+from affiliate.intake.models import CouponState, ShopCoupon, Wish
+from affiliate.money import PPM
+from affiliate.money import Money as Amount
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries as programs
@@ -32,10 +44,51 @@ Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 EXTERNAL: Any = Field(description="The platform's own id of who shares")
 
 
-class NewCoupon(Body):
+SHOPS: Any = Field([], max_length=50, description="In which it is to be; needs a `discount`")
+
+
+class Discount(Body):
+    """A percentage or an amount, one of them."""
+
+    percent_ppm: int | None = Field(None, ge=STEP_PPM, le=PPM, multiple_of=STEP_PPM)
+    amount: PositiveMoney | None = Field(None, description="In the currency of the shops")
+
+
+class CouponTerms(Body):
+    discount: Discount | None = None
+    minimum: PositiveMoney | None = Field(None, description="What must be bought for it")
+    uses: int | None = Field(None, ge=1, le=MOST_USES, description="By all buyers together")
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+
+    def terms(self) -> Terms:
+        discount = self.discount
+        return Terms(
+            percent_ppm=discount.percent_ppm if discount else None,
+            amount=_amount(discount.amount) if discount else None,
+            minimum=_amount(self.minimum),
+            uses=self.uses,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+        )
+
+
+class NewCoupon(CouponTerms):
     program: ProgramId
     promoter: PromoterId
     code: Code = Field(description="Upper and lower case are the same")
+    shops: list[ShopId] = SHOPS
+
+
+class CouponChange(Body):
+    ended: bool = Field(False, description="It is nobody's from now on, and deleted in the shops")
+    paused: bool = Field(False, description="Switched off in the shops, or on again")
+
+
+class InShop(Body):
+    what: Literal["check", "again", "take_over"] = Field(
+        description="Look whether it is there; try again what failed; know the shop's own code"
+    )
 
 
 class NewSharer(Body):
@@ -54,6 +107,35 @@ class OwnedQuery(ListQuery):
     promoter: PromoterId | None = None
 
 
+class DiscountShown(Resource):
+    percent_ppm: int | None
+    amount: Money | None
+
+
+class CouponFault(Resource):
+    code: str
+    message: str = Field(description="The shop's words, where it said any")
+
+
+class CouponInShop(Resource):
+    shop: ShopId
+    state: CouponState = Field(
+        description="`by_hand`: to be copied; `wanted`: the shop is still to be asked;"
+        " `failed`: somebody must decide"
+    )
+    wish: Wish
+    stopped: bool = Field(description="Paused as its promoter does not take part now")
+    discount: DiscountShown
+    minimum: Money | None
+    uses: int | None
+    starts_at: Instant | None
+    ends_at: Instant | None
+    taken_over: bool = Field(description="The shop's own code: known, and never changed by us")
+    error: CouponFault | None
+    asked_at: Instant | None
+    seen_at: Instant | None = Field(description="When the first order carried it")
+
+
 class CouponShown(Resource):
     id: CouponId
     merchant: MerchantId
@@ -62,6 +144,7 @@ class CouponShown(Resource):
     code: str
     since: Instant
     until: Instant | None
+    shops: list[CouponInShop]
     version: int
 
 
@@ -79,31 +162,77 @@ class SharerShown(Resource):
 
 @endpoint("POST", "/coupons", needs=Right.RUN_MERCHANT, status=201)
 def create(caller: Caller, body: NewCoupon) -> CouponShown:
-    """Give a coupon code to a promoter: orders that use it from now on are theirs."""
+    """Give a coupon code to a promoter: orders that use it from now on are theirs. With `shops` it
+    is made there too, or, where a shop cannot be asked, is to be copied there.
+    """
     caller.require(Right.RUN_MERCHANT, body.program[0])
     program = programs.program(*body.program)
-    return show_coupon(service.add_coupon(program, body.promoter, body.code))
+    shop_ids = _own_shops(body.shops, program.merchant_id)
+    return _shown(
+        caller,
+        [wishes.create(program, body.promoter, body.code, shop_ids, body.terms())],
+    )[0]
 
 
 @endpoint("GET", "/coupons", needs=(Right.READ_MERCHANT, Right.PROMOTE))
 def all_coupons(caller: Caller, query: OwnedQuery) -> Page[CouponShown]:
     """Coupons, newest first. A promoter sees their own."""
-    return paging.page(_chosen(Coupon, caller, query), query, by=[Coupon.id], show=show_coupon)
+    rows, cursor = paging.rows(_chosen(Coupon, caller, query), query, by=[Coupon.id])
+    return Page(data=_shown(caller, rows), next=cursor)
 
 
 @endpoint("GET", "/coupons/{coupon_id}", needs=(Right.READ_MERCHANT, Right.PROMOTE))
 def one(caller: Caller, coupon_id: CouponId) -> CouponShown:
     """One coupon."""
-    return show_coupon(_seen(caller, queries.coupon(*coupon_id)))
+    return _shown(caller, [_seen(caller, queries.coupon(*coupon_id))])[0]
 
 
 @endpoint("PATCH", "/coupons/{coupon_id}", needs=Right.RUN_MERCHANT)
-def change(caller: Caller, coupon_id: CouponId, body: Ending, if_match: IfMatch) -> CouponShown:
-    """End a coupon; its code may then be given to somebody else."""
+def change(
+    caller: Caller, coupon_id: CouponId, body: CouponChange, if_match: IfMatch
+) -> CouponShown:
+    """Pause a coupon in the shops or let it run again; or end it: its code may then be given to
+    somebody else.
+    """
     caller.require(Right.RUN_MERCHANT, coupon_id[0])
     coupon = queries.coupon(*coupon_id, lock=True)
     if_match.check(coupon.version)
-    return show_coupon(service.end_coupon(coupon) if body.ended else coupon)
+    if body.ended:
+        wishes.remove(coupon)
+    elif "paused" in body.given():
+        (wishes.pause if body.paused else wishes.resume)(coupon)
+    return _shown(caller, [coupon])[0]
+
+
+@endpoint("DELETE", "/coupons/{coupon_id}", needs=Right.RUN_MERCHANT, status=204)
+def remove(caller: Caller, coupon_id: CouponId) -> None:
+    """End a coupon and delete it in the shops. One that a shop had before us stays there."""
+    caller.require(Right.RUN_MERCHANT, coupon_id[0])
+    wishes.remove(queries.coupon(*coupon_id, lock=True))
+
+
+@endpoint("PUT", "/coupons/{coupon_id}/shops/{shop_id}", needs=Right.RUN_MERCHANT)
+def put_into(
+    caller: Caller, coupon_id: CouponId, shop_id: ShopId, body: CouponTerms
+) -> CouponShown:
+    """Have a coupon in one more shop."""
+    caller.require(Right.RUN_MERCHANT, coupon_id[0])
+    coupon = queries.coupon(*coupon_id, lock=True)
+    program = programs.program(coupon.merchant_id, coupon.program_id)
+    wishes.put(coupon, program, _own_shops([shop_id], coupon.merchant_id), body.terms())
+    return _shown(caller, [coupon])[0]
+
+
+@endpoint("POST", "/coupons/{coupon_id}/shops/{shop_id}", needs=Right.RUN_MERCHANT)
+def decide(caller: Caller, coupon_id: CouponId, shop_id: ShopId, body: InShop) -> CouponShown:
+    """Say what is to be done about a coupon in one shop. The shop is asked a moment later."""
+    caller.require(Right.RUN_MERCHANT, coupon_id[0])
+    coupon = queries.coupon(*coupon_id)
+    (shop_number,) = _own_shops([shop_id], coupon.merchant_id)
+    row = in_shops.in_shop(coupon, shop_number, lock=True)
+    {"check": wishes.check, "again": wishes.again, "take_over": wishes.take_over}[body.what](row)
+    db.session.flush()
+    return _shown(caller, [coupon])[0]
 
 
 @endpoint("POST", "/sharers", needs=Right.RUN_MERCHANT, status=201)
@@ -156,17 +285,61 @@ def _seen(caller: Caller, row: Any) -> Any:
     return row
 
 
-def show_coupon(coupon: Coupon) -> CouponShown:
-    return CouponShown(
-        id=(coupon.merchant_id, coupon.id),
-        merchant=coupon.merchant_id,
-        program=(coupon.merchant_id, coupon.program_id),
-        promoter=coupon.promoter_id,
-        code=coupon.code,
-        since=coupon.since,
-        until=coupon.until,
-        version=coupon.version,
+def _own_shops(shops: Sequence[tuple[int, int]], merchant_id: int) -> list[int]:
+    for place, (owner, _) in enumerate(shops):
+        if owner != merchant_id:
+            raise invalid(f"/shops/{place}", "unknown_shop", "This merchant has no such shop.")
+    return [shop_id for _, shop_id in shops]
+
+
+def _amount(given: Money | None) -> Amount | None:
+    return Amount(given.amount, given.currency) if given else None
+
+
+def _shown(caller: Caller, coupons: Sequence[Coupon]) -> list[CouponShown]:
+    rows = in_shops.of_coupons([(each.merchant_id, each.id) for each in coupons])
+    return [
+        CouponShown(
+            id=(coupon.merchant_id, coupon.id),
+            merchant=coupon.merchant_id,
+            program=(coupon.merchant_id, coupon.program_id),
+            promoter=coupon.promoter_id,
+            code=coupon.code,
+            since=coupon.since,
+            until=coupon.until,
+            shops=[
+                _in_shop(row, told=caller.has(Right.READ_MERCHANT, row.merchant_id))
+                for row in rows[coupon.merchant_id, coupon.id]
+            ],
+            version=coupon.version,
+        )
+        for coupon in coupons
+    ]
+
+
+def _in_shop(row: ShopCoupon, *, told: bool) -> CouponInShop:
+    """What the shop said is the merchant's to know."""
+    return CouponInShop(
+        shop=(row.merchant_id, row.shop_id),
+        state=CouponState(row.state),
+        wish=Wish(row.wish),
+        stopped=row.stopped,
+        discount=DiscountShown(
+            percent_ppm=row.percent_ppm, amount=_money(row.amount, row.currency)
+        ),
+        minimum=_money(row.minimum, row.currency),
+        uses=row.uses,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        taken_over=row.taken_over,
+        error=CouponFault(**row.error) if row.error and told else None,
+        asked_at=row.asked_at,
+        seen_at=row.seen_at,
     )
+
+
+def _money(minor: int | None, currency: str) -> Money | None:
+    return None if minor is None else Money.of(minor, currency)
 
 
 def show_sharer(sharer: Sharer) -> SharerShown:

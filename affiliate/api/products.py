@@ -37,6 +37,10 @@ Address = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Stock = Annotated[int, Field(ge=-LARGEST, le=LARGEST, description="null: not counted")]
 
 
+Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000)]
+Images = Annotated[list[Address], Field(max_length=service.PICTURES_MAX)]
+
+
 class VariantGiven(Body):
     external_id: Text
     title: Title
@@ -53,6 +57,10 @@ class ProductGiven(Body):
     price: MoneyIn | None = None
     category: Text | None = None
     stock: Stock | None = None
+    description: Description | None = None
+    images: Images = Field([], description="Further pictures")
+    list_price: MoneyIn | None = Field(None, description="What it costs otherwise, if reduced")
+    price_until: Instant | None = Field(None, description="Then it costs `list_price` again")
     variants: list[VariantGiven] = Field([], max_length=250)
 
 
@@ -72,6 +80,10 @@ class ProductChange(Body):
     price: MoneyIn | None = None
     category: Text | None = None
     stock: Stock | None = None
+    description: Description | None = None
+    images: Images = Field([])
+    list_price: MoneyIn | None = None
+    price_until: Instant | None = None
     hidden: bool = False
     variants: list[VariantGiven] = Field([], max_length=250, description="All there are from now")
 
@@ -101,7 +113,14 @@ class ProductShown(Resource):
     price: Money | None
     category: str | None
     stock: int | None
+    description: str | None
+    images: list[str]
+    list_price: Money | None
+    price_until: Instant | None
+    sold: int | None = Field(description="So many ever, as the shop says")
     hidden_at: Instant | None
+    gone_at: Instant | None = Field(description="Since then the shop sells it no more")
+    synced_at: Instant | None = Field(description="When the shop last told of it")
     variants: list[VariantShown]
     created_at: Instant
     version: int
@@ -191,6 +210,8 @@ def change(
     changes = body.given()
     if "price" in changes:
         changes["price"] = _amount(body.price, shop.currency, "/price")
+    if "list_price" in changes:
+        changes["list_price"] = _amount(body.list_price, shop.currency, "/list_price")
     if "variants" in changes:
         changes["variants"] = _variants(body.variants, shop.currency, "")
     service.change_product(shop, product, changes)
@@ -200,7 +221,7 @@ def change(
 def _visible(caller: Caller) -> sa.ColumnElement[bool]:
     merchants = within(Product.merchant_id, caller.scope(Right.READ_MERCHANT))
     mine = programs.products_of_promoters(caller.promoter_ids)
-    return sa.or_(merchants, sa.and_(mine, Product.hidden_at.is_(None)))
+    return sa.or_(merchants, sa.and_(mine, Product.hidden_at.is_(None), Product.gone_at.is_(None)))
 
 
 def _facts(given: ProductGiven, currency: str, at: str) -> ProductFacts:
@@ -212,6 +233,10 @@ def _facts(given: ProductGiven, currency: str, at: str) -> ProductFacts:
         price=_amount(given.price, currency, f"{at}/price"),
         category=given.category,
         stock=given.stock,
+        description=given.description,
+        images=given.images,
+        list_price=_amount(given.list_price, currency, f"{at}/list_price"),
+        price_until=given.price_until,
         variants=_variants(given.variants, currency, at),
     )
 
@@ -258,7 +283,14 @@ def _show(product: Product, variants: Sequence[Variant]) -> ProductShown:
         price=_money(product.price, product.currency),
         category=product.category,
         stock=product.stock,
+        description=product.description,
+        images=product.images,
+        list_price=_money(product.list_price, product.currency),
+        price_until=product.price_until,
+        sold=product.sold,
         hidden_at=product.hidden_at,
+        gone_at=product.gone_at,
+        synced_at=product.synced_at,
         variants=[_show_variant(variant, product.currency) for variant in variants],
         created_at=product.created_at,
         version=product.version,

@@ -37,6 +37,7 @@ from affiliate.programs.models import (
     MembershipState,
     PlanType,
     Program,
+    SoldOut,
     Terms,
 )
 from affiliate.programs.rules import OFFER_FIELDS, Offer
@@ -65,6 +66,11 @@ NOTICE: Any = Field(
 )
 PLAN: Any = Field(
     "public", description="targeted and exclusive programs are for those they name (invitees)"
+)
+SOLD_OUT: Any = Field(
+    "redirect",
+    description="What links do whose product is sold out: redirect leads to the fallback and"
+    " counts, pause leads there and counts for nobody, ignore leads to the product",
 )
 RISK: Any = Field(100, ge=1, le=10_000, description="From this score on money is held")
 
@@ -104,6 +110,7 @@ class NewProgram(Body):
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000, description="None: all of the merchant's")
     fallback_url: str | None = Field(None, description="Where dead links lead")
+    sold_out: SoldOut = SOLD_OUT
     policy_reason: Text | None = REASON
 
 
@@ -139,6 +146,7 @@ class ProgramChange(TermsChange):
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000)
     fallback_url: str | None = None
+    sold_out: SoldOut = SOLD_OUT
     ended: bool = False
     policy_reason: Text | None = REASON
 
@@ -174,6 +182,7 @@ class ProgramShown(Resource):
     priority: int
     shops: list[ShopId]
     fallback_url: str | None
+    sold_out: SoldOut
     ended_at: Instant | None
     created_at: Instant
     version: int
@@ -216,6 +225,7 @@ def create(caller: Caller, body: NewProgram) -> ProgramShown:
         risk_threshold=body.risk_threshold,
         shop_ids=_own(merchant.id, body.shops),
         fallback_url=body.fallback_url,
+        sold_out=body.sold_out,
         waiver=_waiver(caller, body.policy_reason),
     )
     return _shown([program])[0]
@@ -420,6 +430,7 @@ def show(program: Program, terms: Terms) -> ProgramShown:
         priority=program.priority,
         shops=[(program.merchant_id, shop_id) for shop_id in program.shop_ids],
         fallback_url=program.fallback_url,
+        sold_out=SoldOut(program.sold_out),
         ended_at=program.ended_at,
         created_at=program.created_at,
         version=program.version,

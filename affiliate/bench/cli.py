@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from affiliate.bench import intake as of_intake
+from affiliate.bench import redirect as of_redirect
 from affiliate.bench import scale as of_scale
 from affiliate.bench import scene
 from affiliate.bench import settlement as of_settlement
@@ -51,6 +52,43 @@ def _lines(found: Measured) -> list[str]:
 
 
 @bench.command()
+@click.option("--seconds", type=click.IntRange(1, 60), default=3, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def redirect(*, seconds: int, as_json: bool) -> None:
+    """Links answered on one core beside nginx and Flask, and kept; on servers of its own."""
+    with scene.opened(sellers=1) as found:
+        try:
+            measured = of_redirect.measure(
+                found, seconds, lambda what: click.echo(f"{what} …", err=True)
+            )
+        except of_redirect.NoTools as missing:
+            raise click.ClickException(str(missing)) from None
+    if as_json:
+        click.echo(json.dumps(measured.as_json()))
+        return
+    for line in _redirect_lines(measured):
+        click.echo(line)
+
+
+def _redirect_lines(found: of_redirect.Measured) -> Iterator[str]:
+    for name, rate, floor in (
+        ("nginx, return 302", found.nginx, found.nginx),
+        ("/s/, in the spool", found.road, found.nginx),
+        ("the same by Flask", found.flask, found.nginx),
+    ):
+        yield (
+            f"{name:<18}{rate.per_second:9.0f}/s   p50 {rate.p50_ms:.2f} ms,"
+            f" p99 {rate.p99_ms:.2f} ms, {rate.cpu_us:.1f} µs of the core each"
+            f"   ratio {rate.per_second / floor.per_second:.2f}"
+        )
+    kept = found.kept
+    yield (
+        f"into the database {kept.stored_per_second:9.0f}/s   on all cores, answered"
+        f" {kept.answered_per_second:.0f}/s; {kept.answered} answers, {kept.stored} clicks"
+    )
+
+
+@bench.command()
 @click.option(
     "--orders", type=click.IntRange(5000, 10_000_000), default=100_000, show_default=True,
     help="The most that are stored; measured at a hundredth and a tenth of it too.",
@@ -85,9 +123,12 @@ def _scale_lines(found: of_scale.Measured) -> Iterator[str]:
     )
     clicks = found.clicks
     yield (
-        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.0f} µs of processors each;"
+        f"clicks stored {clicks.per_second:.0f}/s, {clicks.cpu_us:.1f} µs of processors each,"
+        f" {clicks.python_us:.1f} of them in Python; a bare COPY of the rows"
+        f" {clicks.floor_per_second:.0f}/s, {clicks.floor_cpu_us:.1f} µs;"
         f" bytes: {clicks.spool_bytes:.0f} in the spool,"
-        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL"
+        f" {clicks.table_bytes:.0f} + {clicks.index_bytes:.0f} in PostgreSQL,"
+        f" {clicks.counted_bytes:.0f} of counts and visitors"
     )
     tree = found.tree
     yield f"{tree.promoters:,} promoters; below the star {tree.below:,}, directly {tree.direct:,}"

@@ -94,7 +94,7 @@ class Product(Owned, Model):
     category: Mapped[str | None]
     stock: Mapped[int | None]  # null: not counted
     description: Mapped[str | None]  # plain text
-    images: Mapped[Texts] = mapped_column(default=list)  # further pictures
+    images: Mapped[Texts] = mapped_column(default=list, server_default="{}")  # further pictures
     list_price: Mapped[int | None]  # what it costs otherwise, while `price` is reduced
     price_until: Mapped[datetime | None]  # from then on it costs `list_price` again
     sold: Mapped[int | None]  # so many ever, as the shop says
@@ -156,3 +156,16 @@ class Review(Owned, Model):
         sa.UniqueConstraint("merchant_id", "product_id", "origin", "external_id"),
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
     )
+
+
+class Sales(Model):
+    """How many pieces of a product our own orders of the last days hold; counted anew each day."""
+
+    __tablename__ = "product_sales"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(primary_key=True)
+    pieces: Mapped[int]
+    counted_at: Mapped[datetime]
+
+    __table_args__ = (of_merchant(), same_merchant("product_id", "products"))

@@ -117,16 +117,21 @@ CONNECTIONS = {
 
 # The webhooks that a shop should send, in its platform's own words.
 TOPICS = {
-    Platform.SHOPIFY: "orders/create orders/paid orders/updated orders/cancelled refunds/create",
-    Platform.WOOCOMMERCE: "order.created order.updated order.deleted order.restored",
+    Platform.SHOPIFY: """
+        orders/create orders/paid orders/updated orders/cancelled refunds/create
+        products/create products/update products/delete""",
+    Platform.WOOCOMMERCE: """
+        order.created order.updated order.deleted order.restored
+        product.created product.updated product.deleted product.restored""",
     Platform.STRIPE: """
         checkout.session.completed checkout.session.async_payment_succeeded
         checkout.session.async_payment_failed payment_intent.succeeded invoice.paid charge.refunded
         refund.created refund.updated refund.failed charge.dispute.created charge.dispute.updated
         charge.dispute.closed""",
     Platform.TIENDANUBE: """
-        order/created order/updated order/paid order/edited order/cancelled order/voided""",
-    Platform.MERCADOLIBRE: "orders_v2",
+        order/created order/updated order/paid order/edited order/cancelled order/voided
+        product/created product/updated product/deleted""",
+    Platform.MERCADOLIBRE: "orders_v2 items",
     Platform.WECHAT: """
         channels_ec_order_new channels_ec_order_pay channels_ec_order_cancel
         channels_ec_order_deliver channels_ec_order_confirm channels_ec_order_settle

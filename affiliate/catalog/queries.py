@@ -1,6 +1,7 @@
 """What is known of shops and products."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import LiteralString, NamedTuple
 
 import sqlalchemy as sa
@@ -8,10 +9,19 @@ from flask import current_app
 
 from affiliate import ids
 from affiliate.catalog import rules
-from affiliate.catalog.models import Product, Shop, Variant
-from affiliate.db import alone, db
+from affiliate.catalog.models import Product, ProductGroup, Review, Sales, Shop, Variant
+from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """All that are stored of a product, in figures, and the newest of them."""
+
+    count: int
+    stars: int  # of all together
+    newest: Sequence[Review]
 
 
 class Door(NamedTuple):
@@ -143,6 +153,91 @@ def variants_of(merchant_id: int, product_ids: Collection[int]) -> dict[int, lis
     for row in rows:
         found[row.product_id].append(row)
     return found
+
+
+def product_group(merchant_id: int, group_id: int, *, lock: bool = False) -> ProductGroup:
+    found = db.session.get(ProductGroup, (merchant_id, group_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound(_("There is no such group of products."))
+    return found
+
+
+def products_of_groups(merchant_id: int, group_ids: Collection[int]) -> dict[int, list[Product]]:
+    found: dict[int, list[Product]] = {group_id: [] for group_id in group_ids}
+    rows = db.session.scalars(
+        sa.select(Product)
+        .where(Product.merchant_id == merchant_id, Product.group_id.in_(list(found)))
+        .order_by(Product.shop_id, Product.id)
+    )
+    for row in rows:
+        assert row.group_id is not None
+        found[row.group_id].append(row)
+    return found
+
+
+# Numbers of goods (GTIN, 8 to 14 digits) and stock numbers mean the same in every shop; a shop's
+# own running number does not, so two shops with the same one prove nothing unless it is that long.
+_ALIKE = sa.text(r"""
+    WITH free AS (
+        SELECT id, shop_id, title, external_id FROM products
+        WHERE merchant_id = :merchant AND group_id IS NULL
+              AND hidden_at IS NULL AND gone_at IS NULL
+    ), keyed AS (
+        SELECT id, shop_id, 'n:' || external_id AS key FROM free
+        WHERE external_id ~ '^\d{8}(\d{4,6})?$'
+        UNION
+        SELECT free.id, shop_id, 's:' || lower(sku) FROM free
+        JOIN variants ON variants.merchant_id = :merchant AND variants.product_id = free.id
+        WHERE length(sku) >= 3
+        UNION
+        SELECT id, shop_id, 't:' || lower(regexp_replace(btrim(title), '\s+', ' ', 'g')) FROM free
+    )
+    SELECT DISTINCT array_agg(id ORDER BY id) FROM keyed
+    GROUP BY key HAVING count(DISTINCT shop_id) > 1 AND count(*) <= 20
+    ORDER BY 1 LIMIT :most
+""")
+
+
+def alike(merchant_id: int, most: int = 20) -> list[list[Product]]:
+    """Products of different shops that look like the same thing and are in no group."""
+    sets = db.session.scalars(_ALIKE, {"merchant": merchant_id, "most": most}).all()
+    wanted = {product_id for each in sets for product_id in each}
+    products = {
+        row.id: row
+        for row in db.session.scalars(
+            sa.select(Product).where(Product.merchant_id == merchant_id, among(Product.id, wanted))
+        )
+    }
+    return [[products[product_id] for product_id in each] for each in sets]
+
+
+def reviews_of(merchant_id: int, product_id: int, limit: int) -> Reviews:
+    rows = db.session.execute(
+        sa.select(Review, sa.func.count().over(), sa.func.sum(Review.rating).over())
+        .where(Review.merchant_id == merchant_id, Review.product_id == product_id)
+        .order_by(Review.written_on.desc().nulls_last(), Review.id.desc())
+        .limit(limit)
+    ).all()
+    if not rows:
+        return Reviews(0, 0, ())
+    return Reviews(rows[0][1], int(rows[0][2]), [row[0] for row in rows])
+
+
+def origins_of_reviews(merchant_id: int) -> list[tuple[str, int]]:
+    """Where the merchant's reviews are from, with how many there are from each."""
+    rows = db.session.execute(
+        sa.select(Review.origin, sa.func.count())
+        .where(Review.merchant_id == merchant_id)
+        .group_by(Review.origin)
+        .order_by(Review.origin)
+    )
+    return [(origin, count) for origin, count in rows]
+
+
+def sales_of(merchant_id: int, product_id: int) -> int:
+    """Pieces sold in the last days, as counted last."""
+    found = db.session.get(Sales, (merchant_id, product_id))
+    return found.pieces if found else 0
 
 
 def has_products(merchant_id: int, shop_id: int) -> bool:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 from affiliate.i18n import _
@@ -88,6 +89,7 @@ def _host(parts: SplitResult) -> str:
     return f"{host}:{parts.port}"
 
 
+@lru_cache(maxsize=1024)  # a shop's products are all on one host, and their pictures on another
 def _bare_name(name: str) -> str:
     if ":" in name:
         try:

@@ -195,6 +195,16 @@ class Volume(Owned, Model):
     )
 
 
+class TouchedDay(Owned, Model):
+    """Orders of this day (in the merchant's zone) were booked: what is counted of it is to be
+    counted anew. Only added and taken out, so that booking waits for nobody.
+    """
+
+    __tablename__ = "touched_days"
+
+    day: Mapped[date]
+
+
 class Simulation(Owned, Model):
     """A past period under a draft: worked off chunk by chunk, with what it found so far."""
 

@@ -28,6 +28,7 @@ from affiliate.insight import store as clicks
 from affiliate.intake import reading
 from affiliate.intake import service as intake
 from affiliate.intake.platforms import PLATFORMS, Knock
+from affiliate.links import spool
 from affiliate.money import Money
 from affiliate.orders import service as orders
 from affiliate.orders.models import Order
@@ -110,7 +111,8 @@ def _wonder(town: Town) -> None:
 def _keep_clicks(seen: Sequence[Visit]) -> None:
     """By the click writer's own store, as if they came out of a spool of this name."""
     clicks.claim("demo")
-    clicks.keep([visit.click for visit in seen], segment="demo", upto=0)
+    lines = (spool.encode(visit.click)[:-1] for visit in seen)
+    clicks.keep(lines, segment="demo", upto=0)
     clicks.forget("demo")
 
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from affiliate import clock, security
-from affiliate.attribution import service as attribution
 from affiliate.catalog import queries as catalog
 from affiliate.catalog import service as shops
 from affiliate.catalog.models import Product, Shop
@@ -17,6 +16,7 @@ from affiliate.demo import people as log_ins
 from affiliate.demo import story
 from affiliate.demo.story import Listing, Person, Store
 from affiliate.errors import Conflict
+from affiliate.intake.coupons import wishes
 from affiliate.links import service as links
 from affiliate.payouts import service as payouts
 from affiliate.people import agencies
@@ -92,7 +92,13 @@ def build(rng: random.Random, now: datetime) -> Town:
             programs.enrol(town.programs["MX"], town.promoters[handle].id, by_merchant=False)
     handle, code = story.COUPON
     with clock.at(town.day(1)):
-        attribution.add_coupon(town.programs["BR"], town.promoters[handle].id, code)
+        wishes.create(
+            town.programs["BR"],
+            town.promoters[handle].id,
+            code,
+            [town.shops["br"].id],
+            wishes.Terms(percent_ppm=100_000),
+        )
     handle, day = story.SUSPENDED
     with clock.at(town.day(day)):
         people.suspend(town.promoters[handle])

@@ -1,4 +1,6 @@
-"""From the spool into the store: exactly once, whoever dies when."""
+"""From the spool into the store: exactly once, whoever dies when. And days of orders, counted anew
+when one of them was booked.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +8,9 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter
 
+from affiliate.commissions import service as commissions
 from affiliate.insight import store
 from affiliate.links import spool
-from affiliate.links.spool import Click
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +45,7 @@ def write_some(segment: Path, *, batch_bytes: int = BATCH_BYTES) -> Step:
     whole = _whole_lines(stretch, batch_bytes)
     upto, new = offset + len(whole), 0
     if whole:
-        new = store.keep(_clicks(segment, whole), segment=segment.name, upto=upto)
+        new = _keep(segment, whole, upto)
     more = len(stretch) == batch_bytes
     # A torn line at the very end of a dead process's segment was never answered.
     return Step(new, upto, more=more, over=over and not more)
@@ -60,6 +62,19 @@ def forget(segment: Path) -> None:
     store.forget(segment.name)
 
 
+def count_orders() -> bool:
+    """Count the days on which orders were booked since; whether there may be more of them.
+
+    What is booked meanwhile marks its day again. One at a time: days are replaced as a whole.
+    """
+    if not store.claim_orders():
+        return False
+    days = commissions.take_touched()
+    for merchant_id, day in days:
+        store.count_orders(merchant_id, day)
+    return bool(days)
+
+
 def _whole_lines(stretch: bytes, batch_bytes: int) -> bytes:
     end = stretch.rfind(b"\n") + 1
     if end == 0 and len(stretch) == batch_bytes:
@@ -67,11 +82,10 @@ def _whole_lines(stretch: bytes, batch_bytes: int) -> bytes:
     return stretch[:end]
 
 
-def _clicks(segment: Path, stretch: bytes) -> list[Click]:
+def _keep(segment: Path, stretch: bytes, upto: int) -> int:
     lines = stretch.removesuffix(b"\n").split(b"\n")
-    clicks = [click for line in lines if (click := spool.decode(line))]
-    damaged = len(lines) - len(clicks)
-    if damaged:
-        DAMAGED.inc(damaged)
-        log.error("damaged lines in the spool", segment=segment.name, lines=damaged)
-    return clicks
+    kept = store.keep(lines, segment=segment.name, upto=upto)
+    if kept.damaged:
+        DAMAGED.inc(kept.damaged)
+        log.error("damaged lines in the spool", segment=segment.name, lines=kept.damaged)
+    return kept.new

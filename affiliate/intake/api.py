@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from flask import current_app
 
@@ -24,6 +24,7 @@ TRIES = 4
 LONGEST_PAUSE = 20  # seconds in which a worker waits; for longer the job comes again
 LARGEST = 32 * 1024 * 1024  # bytes of an answer
 BUSY = {408, 425, 429, 500, 502, 503, 504}
+UNTOUCHED = {425, 429}  # the shop did not even look at what it was sent
 
 
 class Window(NamedTuple):
@@ -52,10 +53,11 @@ class NotNow(Exception):
 class Refused(Exception):
     """The shop will not tell us, now or later, unless somebody does something about it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, answer: "Answer | None" = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.answer = answer  # what the shop said, where it said anything
 
 
 class Token(NamedTuple):
@@ -94,6 +96,16 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: Node
+
+
+def next_cursor(answer: Answer) -> str:
+    """`abc` of the header `Link: <https://…?page_info=abc>; rel="next"`, beside others or not."""
+    for link in answer.headers.get("Link", "").split(","):
+        address, _, relation = link.strip().partition(">;")
+        if 'rel="next"' in relation:
+            query = parse_qs(urlsplit(address.lstrip("<")).query)
+            return next(iter(query.get("page_info", [])), "")
+    return ""
 
 
 def base_of(platform: str, api: "Api", keys: Keys) -> str:
@@ -175,6 +187,15 @@ class Client:
     def post(self, path: str, body: object, query: Mapping[str, object] | None = None) -> Answer:
         return self._ask("POST", path, query or {}, reading.dump(body))
 
+    def change(
+        self, method: str, path: str, body: object, query: Mapping[str, object] | None = None
+    ) -> Answer:
+        """Something is to be made, changed or deleted there. It is sent again only where the shop
+        did not look at it; after a lost answer whoever asks must see first what became of it.
+        """
+        content = b"" if body is None else reading.dump(body)
+        return self._ask(method, path, query or {}, content, is_change=True)
+
     def other(self, address: str) -> str:
         """Another host of the platform; in a sandbox there is only one."""
         return address if self._base == self._api.base(self.keys) else self._base
@@ -205,7 +226,15 @@ class Client:
         except httpx.HTTPError as error:
             raise NotNow(f"{type(error).__name__} at {ask.path}") from None
 
-    def _ask(self, method: str, path: str, query: Mapping[str, object], body: bytes) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object],
+        body: bytes,
+        *,
+        is_change: bool = False,
+    ) -> Answer:
         token = self._token()
         renewed = False
         for attempt in range(TRIES):
@@ -216,19 +245,21 @@ class Client:
             try:
                 answer = self.once(ask)
             except NotNow:
-                if attempt == TRIES - 1:
+                if is_change or attempt == TRIES - 1:
                     raise
                 _wait(2**attempt)
                 continue
             if self._api.is_stale(answer):
                 if not self._api.uses_tokens or renewed:
-                    raise Refused("unauthorized", f"{answer.status} at {path}: look at the keys")
+                    told = f"{answer.status} at {path}: look at the keys"
+                    raise Refused("unauthorized", told, answer)
                 token, renewed = self._patiently(token), True
                 continue
             if not self._api.is_busy(answer):
                 return _good(answer, path)
             pause = _pause(answer, attempt)
-            if attempt == TRIES - 1 or pause > LONGEST_PAUSE:
+            is_lost = is_change and answer.status in BUSY - UNTOUCHED
+            if is_lost or attempt == TRIES - 1 or pause > LONGEST_PAUSE:
                 raise NotNow(f"{answer.status} at {path}", max(60, pause))
             _wait(pause)
         raise NotNow(f"too many tries at {path}")
@@ -277,8 +308,8 @@ def _good(answer: Answer, path: str) -> Answer:
     if answer.status < 300:
         return answer
     if answer.status in (404, 410):
-        raise Refused("not_found", f"the shop knows nothing at {path}")
-    raise Refused("refused", f"the shop answered {answer.status} at {path}")
+        raise Refused("not_found", f"the shop knows nothing at {path}", answer)
+    raise Refused("refused", f"the shop answered {answer.status} at {path}", answer)
 
 
 def _pause(answer: Answer, attempt: int) -> int:

@@ -1,4 +1,4 @@
-"""Fetching the orders that thin notices speak of: the shop is asked between two transactions.
+"""Fetching what thin notices speak of: the shop is asked between two transactions.
 
 Notices are leased, not locked: who dies leaves them to be found again when the lease is over.
 """
@@ -17,6 +17,7 @@ from affiliate.catalog.queries import Door
 from affiliate.db import among, db, unit_of_work
 from affiliate.intake import reading, service
 from affiliate.intake.api import Client, NotNow, Refused, base_of
+from affiliate.intake.catalogue import parts
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS
 from affiliate.intake.reading import Unreadable
@@ -50,12 +51,14 @@ def client_of(shop: Door) -> Client:
     return Client(platform.api, keys, tokens, base_of(shop.platform, platform.api, keys))
 
 
-def fetch(merchant_id: int, shop_id: int) -> int:
-    """Fetch what the shop's waiting notices are about; returns how many orders that were."""
+def fetch(merchant_id: int, shop_id: int, *, goods: bool = False) -> int:
+    """Fetch what the shop's waiting notices are about; returns how many orders that were, or
+    products.
+    """
     fetched = 0
     while True:
         shop = catalog.door(merchant_id, shop_id)
-        leased = _lease(merchant_id, shop_id) if shop else []
+        leased = _lease(merchant_id, shop_id, goods=goods) if shop else []
         if shop is None or not leased:
             return fetched
         groups: dict[str, list[Notice]] = {}
@@ -73,7 +76,7 @@ def fetch(merchant_id: int, shop_id: int) -> int:
             return fetched
 
 
-def _lease(merchant_id: int, shop_id: int) -> list[Notice]:
+def _lease(merchant_id: int, shop_id: int, *, goods: bool) -> list[Notice]:
     now = clock.now()
     with unit_of_work():
         found = (
@@ -83,6 +86,7 @@ def _lease(merchant_id: int, shop_id: int) -> list[Notice]:
                 Event.shop_id == shop_id,
                 Event.state == "waiting",
                 Event.thin,
+                Event.goods == goods,
                 sa.or_(Event.due_at.is_(None), Event.due_at <= now),
             )
             .order_by(Event.id)
@@ -102,12 +106,9 @@ def _lease(merchant_id: int, shop_id: int) -> list[Notice]:
 
 
 def _fetch_one(shop: Door, client: Client, notices: Sequence[Notice]) -> None:
-    """Of several notices about one order the last one asks for all."""
-    platform = PLATFORMS[shop.platform]
-    assert platform.fetch is not None
+    """Of several notices about one order or product the last one asks for all."""
     try:
-        body = reading.load(security.unseal(notices[-1].body or b"", place=service.PLACE))
-        bodies = platform.fetch(client, body)
+        bodies = _asked(shop, client, notices[-1])
     except Refused as error:
         if error.code in OF_THE_SHOP:
             raise
@@ -127,6 +128,22 @@ def _fetch_one(shop: Door, client: Client, notices: Sequence[Notice]) -> None:
         with unit_of_work():
             service.keep_read(shop, bodies, "fetched")
             _set(shop.merchant_id, notices, state="done", done_at=clock.now(), error=None)
+
+
+def _asked(shop: Door, client: Client, notice: Notice) -> Sequence[bytes]:
+    platform = PLATFORMS[shop.platform]
+    if notice.order_key.startswith(service.OF_PRODUCT):
+        assert platform.catalogue is not None
+        product_id = notice.order_key.removeprefix(service.OF_PRODUCT)
+        try:
+            return platform.catalogue.fetch(client, product_id)
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            return [parts.left(product_id)]
+    assert platform.fetch is not None
+    body = reading.load(security.unseal(notice.body or b"", place=service.PLACE))
+    return platform.fetch(client, body)
 
 
 def _postpone(merchant_id: int, notices: Sequence[Notice], error: NotNow | Refused) -> None:

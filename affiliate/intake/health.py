@@ -117,14 +117,14 @@ def _is_heard(last: datetime | None, now: datetime) -> bool:
 
 def _counts(merchant_id: int, shop_ids: list[int]) -> dict[int, Any]:
     def count(state: str) -> sa.ColumnElement[int]:
-        return sa.func.count().filter(Event.state == state)
+        return sa.func.count().filter(Event.state == state, ~Event.goods)
 
-    waiting = Event.state == "waiting"
+    waiting = sa.and_(Event.state == "waiting", ~Event.goods)
     rows = db.session.execute(
         sa.select(
             Event.shop_id,
             count("waiting").label("waiting"),
-            count("quarantined").label("quarantined"),
+            sa.func.count().filter(Event.state == "quarantined").label("quarantined"),
             count("done").label("done"),
             sa.func.max(Event.received_at)
             .filter(Event.topic.not_in(READ_BY_US))
@@ -149,7 +149,7 @@ def _pulls(merchant_id: int, shop_ids: list[int]) -> dict[int, dict[str, Any]]:
             ),
             sa.func.max(Pull.error["code"].astext).filter(Pull.ended_at.is_(None)).label("fault"),
         )
-        .where(Pull.merchant_id == merchant_id, Pull.shop_id.in_(shop_ids))
+        .where(Pull.merchant_id == merchant_id, Pull.shop_id.in_(shop_ids), Pull.what == "orders")
         .group_by(Pull.shop_id)
     )
     return {

@@ -1,4 +1,4 @@
-"""Asking shops what they changed, so that no order depends on a webhook that may be lost.
+"""Asking shops what they changed, so that nothing depends on a webhook that may be lost.
 
 A window of time is read page by page to its end and then closed; the next one begins before the end
 of it, so that nothing falls between. Each page and its place are one transaction: who dies goes on
@@ -7,7 +7,7 @@ where he was. Lists that move while they are read are read again.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -23,7 +23,7 @@ from affiliate.intake import reading, service
 from affiliate.intake.api import Client, NotNow, Page, Refused, Window
 from affiliate.intake.fetching import client_of
 from affiliate.intake.models import Pull
-from affiliate.intake.platforms import PLATFORMS, Report
+from affiliate.intake.platforms import PLATFORMS, Platform, Report
 from affiliate.intake.reading import Unreadable
 from affiliate.orders import service as orders
 
@@ -40,60 +40,109 @@ KEEP = timedelta(days=90)
 LONGEST_PAUSE = 3600  # seconds
 
 
-def is_pulled(shop: Shop | Door) -> bool:
+class Next(NamedTuple):
+    """What a shop is asked for next."""
+
+    window: Window
+    whole: bool = False
+
+
+class Errand:
+    """What shops are asked for again and again: their orders, or (intake/products.py) products."""
+
+    what = "orders"
+    job = jobs.Job.PULL_ORDERS
+
+    def is_able(self, platform: Platform) -> bool:
+        return platform.pull is not None
+
+    def every(self, platform: Platform) -> timedelta:  # noqa: ARG002
+        return EVERY
+
+    def next(self, shop: Door, last: Pull | None, *, at_once: bool) -> Next | None:
+        now = clock.now()
+        if last is None:
+            made = catalog.shop(shop.merchant_id, shop.id).created_at
+            since = begin = made - FIRST
+        else:
+            since, begin = last.until - OVERLAP, last.until
+        until = min(now - LAG, since + LONGEST + OVERLAP)
+        least = timedelta(seconds=1) if at_once else EVERY - LAG
+        # While there is more than a day to read, windows follow each other at once.
+        is_due = until - begin >= min(least, LONGEST)
+        return Next(Window(since, until)) if is_due else None
+
+    def ask(self, shop: Door, client: Client, row: Pull) -> Page:
+        pull_page = PLATFORMS[shop.platform].pull
+        assert pull_page is not None
+        return pull_page(client, Window(row.since, row.until), row.cursor)
+
+    def keep(self, shop: Door, page: Page, asked_at: datetime) -> int:  # noqa: ARG002
+        """Store a page; returns how much of it no webhook had told us."""
+        return service.keep_read(shop, _news(shop, page.bodies), "pulled")
+
+    def end(self, row: Pull) -> None:
+        """The window was read to its end."""
+
+
+ORDERS = Errand()
+
+
+def is_pulled(shop: Shop | Door, errand: Errand = ORDERS) -> bool:
     """Whether the platform can be asked and the connection has what that needs."""
     wanted = connection(shop.platform).api
-    return PLATFORMS[shop.platform].pull is not None and shops.keys(shop).has(wanted)
+    return errand.is_able(PLATFORMS[shop.platform]) and shops.keys(shop).has(wanted)
 
 
-def ring_for_due() -> int:
+def ring_for_due(errand: Errand = ORDERS) -> int:
     """Ring for shops whose next window has come, or whose last one was left open."""
     now = clock.now()
     last = (
         sa.select(Pull.merchant_id, Pull.shop_id, sa.func.max(Pull.until).label("until"))
+        .where(Pull.what == errand.what)
         .group_by(Pull.merchant_id, Pull.shop_id)
         .subquery()
     )
-    waiting = (
-        sa.select(Pull.id)
-        .where(
-            Pull.merchant_id == Shop.merchant_id,
-            Pull.shop_id == Shop.id,
-            Pull.ended_at.is_(None),
-            Pull.due_at > now,
-        )
-        .exists()
+    unended = sa.select(Pull.id).where(
+        Pull.merchant_id == Shop.merchant_id,
+        Pull.shop_id == Shop.id,
+        Pull.what == errand.what,
+        Pull.ended_at.is_(None),
     )
-    able = [name for name, platform in PLATFORMS.items() if platform.pull]
+    able = {name: each for name, each in PLATFORMS.items() if errand.is_able(each)}
+    come = [
+        sa.and_(Shop.platform == name, last.c.until < now - errand.every(platform))
+        for name, platform in able.items()
+    ]
     found = db.session.scalars(
         sa.select(Shop)
         .outerjoin(last, sa.and_(last.c.merchant_id == Shop.merchant_id, last.c.shop_id == Shop.id))
         .where(
             Shop.disconnected_at.is_(None),
             Shop.platform.in_(able),
-            sa.or_(last.c.until.is_(None), last.c.until < now - EVERY),
-            ~waiting,
+            sa.or_(last.c.until.is_(None), *come, unended.where(Pull.due_at <= now).exists()),
+            ~unended.where(Pull.due_at > now).exists(),
         )
     ).all()
-    due = [shop for shop in found if is_pulled(shop)]
+    due = [shop for shop in found if is_pulled(shop, errand)]
     for shop in due:
-        jobs.ring(jobs.Job.PULL_ORDERS, shop.merchant_id, shop.id)
+        jobs.ring(errand.job, shop.merchant_id, shop.id)
     return len(due)
 
 
-def pull(merchant_id: int, shop_id: int, *, at_once: bool = False) -> int:
+def pull(merchant_id: int, shop_id: int, *, at_once: bool = False, errand: Errand = ORDERS) -> int:
     """Read all windows that are due; returns how many changes no webhook had told us."""
     missed = 0
     while shop := catalog.door(merchant_id, shop_id):
-        if not is_pulled(shop):
+        if not is_pulled(shop, errand):
             return missed
-        row = _opened(shop, at_once=at_once)
+        row = _opened(shop, errand, at_once=at_once)
         if row is None:
             return missed
         try:
             with client_of(shop) as client:
                 while row.ended_at is None:
-                    missed += _turn(shop, client, row)
+                    missed += _turn(shop, client, row, errand)
         except (NotNow, Refused) as error:
             _failed(row, error)
             return missed
@@ -102,68 +151,79 @@ def pull(merchant_id: int, shop_id: int, *, at_once: bool = False) -> int:
 
 
 def told(row: Pull) -> dict[str, Any]:
-    names = ("merchant_id", "shop_id", "rounds", "pages", "seen", "total", "missed")
+    names = ("merchant_id", "shop_id", "what", "rounds", "pages", "seen", "total", "missed")
     return {name: getattr(row, name) for name in names} | {
         "since": row.since.isoformat(),
         "until": row.until.isoformat(),
     }
 
 
-def _opened(shop: Door, *, at_once: bool) -> Pull | None:
+def _opened(shop: Door, errand: Errand, *, at_once: bool) -> Pull | None:
     """The window that was left open, if its lease is over; else the next one, if it has come."""
     now = clock.now()
     with unit_of_work():
-        mine = sa.select(Pull).where(Pull.merchant_id == shop.merchant_id, Pull.shop_id == shop.id)
-        mine = mine.execution_options(populate_existing=True)
-        # One at a time opens or takes over a window; the shop's row is what they meet at.
-        catalog.shop(shop.merchant_id, shop.id, lock=True)
-        row = db.session.scalar(mine.where(Pull.ended_at.is_(None)).with_for_update())
+        row = unended(shop.merchant_id, shop.id, errand)
         if row is not None:
             if row.due_at is not None and row.due_at > now:
                 return None
             row.due_at = now + LEASE
             return row
-        last = db.session.scalar(mine.order_by(Pull.until.desc()).limit(1))
-        window = _next(shop, last, now, at_once=at_once)
-        if window is None:
-            return None
-        row = Pull(
-            merchant_id=shop.merchant_id,
-            shop_id=shop.id,
-            since=window.since,
-            until=window.until,
-            due_at=now + LEASE,
+        last = db.session.scalar(
+            _of(shop.merchant_id, shop.id, errand).order_by(Pull.until.desc()).limit(1)
         )
-        db.session.add(row)
-        db.session.flush()
-        return row
+        following = errand.next(shop, last, at_once=at_once)
+        if following is None:
+            return None
+        return opened(shop.merchant_id, shop.id, errand, following, due_at=now + LEASE)
 
 
-def _next(shop: Door, last: Pull | None, now: datetime, *, at_once: bool) -> Window | None:
-    if last is None:
-        made = catalog.shop(shop.merchant_id, shop.id).created_at
-        since = made - FIRST
-        begin = since
-    else:
-        since, begin = last.until - OVERLAP, last.until
-    until = min(now - LAG, since + LONGEST + OVERLAP)
-    least = timedelta(seconds=1) if at_once else EVERY - LAG
-    # While there is more than a day to read, windows follow each other at once.
-    return Window(since, until) if until - begin >= min(least, LONGEST) else None
+def unended(merchant_id: int, shop_id: int, errand: Errand) -> Pull | None:
+    """The window that is open. One at a time opens or takes over one; the shop's row is what they
+    meet at.
+    """
+    catalog.shop(merchant_id, shop_id, lock=True)
+    mine = _of(merchant_id, shop_id, errand)
+    return db.session.scalar(mine.where(Pull.ended_at.is_(None)).with_for_update())
 
 
-def _turn(shop: Door, client: Client, row: Pull) -> int:
+def opened(
+    merchant_id: int, shop_id: int, errand: Errand, following: Next, *, due_at: datetime
+) -> Pull:
+    row = Pull(
+        merchant_id=merchant_id,
+        shop_id=shop_id,
+        what=errand.what,
+        whole=following.whole,
+        since=following.window.since,
+        until=following.window.until,
+        due_at=due_at,
+    )
+    db.session.add(row)
+    db.session.flush()
+    return row
+
+
+def _of(merchant_id: int, shop_id: int, errand: Errand) -> sa.Select[Pull]:
+    return (
+        sa.select(Pull)
+        .where(Pull.merchant_id == merchant_id, Pull.shop_id == shop_id, Pull.what == errand.what)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _turn(shop: Door, client: Client, row: Pull, errand: Errand) -> int:
     """One page: asked for outside, stored with its place inside a transaction."""
-    pull_page = PLATFORMS[shop.platform].pull
-    assert pull_page is not None
+    asked_at = clock.now()
     try:
-        page = pull_page(client, Window(row.since, row.until), row.cursor)
+        page = errand.ask(shop, client, row)
     except Unreadable as error:
         raise Refused("unreadable", f"{error.code} at {error.pointer}") from None
     with unit_of_work():
         row = db.session.get_one(Pull, (row.merchant_id, row.id), with_for_update=True)
-        missed = service.keep_read(shop, _news(shop, page.bodies), "pulled")
+        missed = errand.keep(shop, page, asked_at)
         _noted(row, page, missed)
+        if row.ended_at is not None:
+            errand.end(row)
     return missed
 
 
@@ -181,7 +241,7 @@ def _noted(row: Pull, page: Page, missed: int) -> None:
     if complete or row.rounds == ROUNDS:
         row.ended_at = now
         if not complete:
-            message = f"{row.seen} orders seen, {row.total} told, after {ROUNDS} rounds"
+            message = f"{row.seen} seen, {row.total} told, after {ROUNDS} rounds"
             row.error = {"code": "counts_differ", "message": message}
             log.warning("a shop's list never stood still", **told(row))
         return

@@ -1,12 +1,13 @@
 """The shops' door: keep what was sent, then book it order by order.
 
 The row is the work: a webhook is answered once its row is stored. Workers claim *orders*, not
-events, so an order is never in two hands and any number of workers share one big shop.
+events, so an order is never in two hands and any number of workers share one big shop. What is
+about a product goes another way (intake/products.py), so that no order waits for it.
 """
 
 import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, LiteralString, NamedTuple
@@ -27,6 +28,8 @@ from affiliate.commissions import service as commissions
 from affiliate.db import AWAY, alone, among, db, unit_of_work, within
 from affiliate.errors import AffiliateError
 from affiliate.intake import checkouts, reading
+from affiliate.intake.catalogue.parts import named
+from affiliate.intake.coupons import seeing
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, Platform
 from affiliate.intake.reading import Unreadable
@@ -43,6 +46,7 @@ BELL_MS = 100
 DAY = 24 * 3600
 TELL_SECONDS = 2  # open pages hear of bad signatures no more often
 PLACE = "inbox.body"
+OF_PRODUCT = "product:"  # before a product's id, where orders have theirs
 LONGEST_DELIVERY = 200  # characters of an id; longer ones are kept as their hash
 KEEP_DONE = timedelta(days=30)
 KEEP_QUARANTINED = timedelta(days=90)
@@ -50,10 +54,10 @@ KEEP_QUARANTINED = timedelta(days=90)
 
 # Only into a shop that is as it was when the signature was checked: connected, the same secrets.
 KEEP: LiteralString = (
-    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, received_at,"
-    "   created_at, state, attempts)"
-    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s, %(thin)s,"
-    "   %(now)s, %(now)s, 'waiting', 0"
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, goods, topic, body, thin,"
+    "   received_at, created_at, state, attempts)"
+    " SELECT merchant_id, id, %(dedup_key)s, %(order_key)s, %(goods)s, %(topic)s, %(body)s,"
+    "   %(thin)s, %(now)s, %(now)s, 'waiting', 0"
     " FROM shops WHERE merchant_id = %(merchant_id)s AND id = %(shop_id)s"
     "   AND disconnected_at IS NULL AND credentials = %(credentials)s"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
@@ -61,14 +65,15 @@ KEEP: LiteralString = (
 # The same for several. Sorted, so that two processes with the same deliveries do not wait for each
 # other.
 KEEP_ALL: LiteralString = (
-    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, received_at,"
-    "   created_at, state, attempts)"
-    " SELECT s.merchant_id, s.id, n.dedup_key, n.order_key, n.topic, n.body, n.thin, n.now, n.now,"
-    "   'waiting', 0"
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, goods, topic, body, thin,"
+    "   received_at, created_at, state, attempts)"
+    " SELECT s.merchant_id, s.id, n.dedup_key, n.order_key, n.goods, n.topic, n.body, n.thin,"
+    "   n.now, n.now, 'waiting', 0"
     " FROM unnest(%(merchant_id)s::bigint[], %(shop_id)s::bigint[], %(dedup_key)s::text[],"
-    "   %(order_key)s::text[], %(topic)s::text[], %(body)s::bytea[], %(thin)s::boolean[],"
-    "   %(credentials)s::bytea[], %(now)s::timestamptz[])"
-    "   AS n (merchant_id, shop_id, dedup_key, order_key, topic, body, thin, credentials, now)"
+    "   %(order_key)s::text[], %(goods)s::boolean[], %(topic)s::text[], %(body)s::bytea[],"
+    "   %(thin)s::boolean[], %(credentials)s::bytea[], %(now)s::timestamptz[])"
+    "   AS n (merchant_id, shop_id, dedup_key, order_key, goods, topic, body, thin, credentials,"
+    "     now)"
     " JOIN shops s ON s.merchant_id = n.merchant_id AND s.id = n.shop_id"
     "   AND s.disconnected_at IS NULL AND s.credentials = n.credentials"
     " ORDER BY s.merchant_id, s.id, n.dedup_key"
@@ -76,6 +81,13 @@ KEEP_ALL: LiteralString = (
     " RETURNING merchant_id, shop_id, dedup_key"
 )
 BELL = jobs.Job.DRAIN_INBOX
+# By whether it is about a product, and whether it must be fetched first.
+BELLS = {
+    (False, False): BELL,
+    (False, True): jobs.Job.FETCH_ORDERS,
+    (True, False): jobs.Job.DRAIN_PRODUCTS,
+    (True, True): jobs.Job.FETCH_PRODUCTS,
+}
 
 
 def keep(shop: Door, knock: Knock, keys: Keys | None = None) -> bool:
@@ -174,8 +186,7 @@ def _keep_all(batch: Sequence[_Wanted]) -> None:
 
 
 def _bell(row: dict[str, Any]) -> jobs.Job:
-    """A thin one is fetched first."""
-    return jobs.Job.FETCH_ORDERS if row["thin"] else jobs.Job.DRAIN_INBOX
+    return BELLS[row["goods"], row["thin"]]
 
 
 def _key(row: dict[str, Any]) -> tuple[int, int, str]:
@@ -192,24 +203,28 @@ def keep_with_others(shop: Shop, knock: Knock) -> bool:
 
 
 KEEP_READ: LiteralString = (
-    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, topic, body, received_at,"
-    "   created_at, state, attempts)"
-    " VALUES (%(merchant_id)s, %(shop_id)s, %(dedup_key)s, %(order_key)s, %(topic)s, %(body)s,"
-    "   %(now)s, %(now)s, 'waiting', 0)"
+    "INSERT INTO inbox (merchant_id, shop_id, dedup_key, order_key, goods, topic, body,"
+    "   received_at, created_at, state, attempts)"
+    " VALUES (%(merchant_id)s, %(shop_id)s, %(dedup_key)s, %(order_key)s, %(goods)s, %(topic)s,"
+    "   %(body)s, %(now)s, %(now)s, 'waiting', 0)"
     " ON CONFLICT (merchant_id, shop_id, dedup_key) DO NOTHING RETURNING id"
 )
 
 
 def keep_read(shop: Shop | Door, bodies: Iterable[bytes], topic: str) -> int:
-    """Store orders that we read at the shop ourselves, or in a file; returns how many were new."""
+    """Store what we read at the shop ourselves, or in a file; returns how many were new."""
     platform = PLATFORMS[shop.platform]
     kept = 0
+    bells = set()
     for body in bodies:
         row = _row(shop, body, f"{topic}:{hashlib.sha256(body).hexdigest()}", topic)
-        row["order_key"] = _about(platform, body)[0] or f"-{row['dedup_key']}"
-        kept += within(KEEP_READ, row) is not None
-    if kept:
-        jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
+        row |= _about(platform, body, topic) | {"thin": False}
+        row["order_key"] = row["order_key"] or f"-{row['dedup_key']}"
+        if within(KEEP_READ, row) is not None:
+            kept += 1
+            bells.add(_bell(row))
+    for bell in sorted(bells):
+        jobs.ring(bell, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
     return kept
 
 
@@ -232,8 +247,8 @@ def _kept(shop: Shop | Door, knock: Knock, keys: Keys) -> dict[str, Any]:
     if len(delivery) > LONGEST_DELIVERY:
         delivery = hashlib.sha256(delivery.encode()).hexdigest()
     row = _row(shop, body, delivery, platform.topic(knock._replace(body=body)))
-    key, row["thin"] = _about(platform, body, keys)
-    row["order_key"] = key or f"-{delivery}"
+    row |= _about(platform, body, row["topic"], keys)
+    row["order_key"] = row["order_key"] or f"-{delivery}"
     return row
 
 
@@ -246,18 +261,30 @@ def _row(shop: Shop | Door, body: bytes, delivery: str, topic: str) -> dict[str,
         "topic": topic,
         "body": security.seal(body, place=PLACE),
         "thin": False,
+        "goods": False,
         "now": clock.now(),
     }
 
 
-def _about(platform: Platform, body: bytes, keys: Keys | None = None) -> tuple[str, bool]:
-    """The order that a body is about, if it can be told, and whether it must be fetched."""
+def _about(platform: Platform, body: bytes, topic: str, keys: Keys | None = None) -> dict[str, Any]:
+    """The order or the product that a body is about, if it can be told, and whether it must be
+    fetched.
+    """
+    found = {"order_key": "", "thin": False, "goods": False}
     try:
         node = reading.load(body)
-        key = platform.order_key(node)
-        return key, bool(keys and key and platform.thin(keys, node))
+        goods = named(platform.catalogue, node, topic) if platform.catalogue else None
+        if goods is not None:
+            found["goods"] = True
+            found["order_key"] = f"{OF_PRODUCT}{goods.key()}"
+            thin = platform.catalogue and platform.catalogue.thin
+        else:
+            found["order_key"] = platform.order_key(node)
+            thin = platform.thin
+        found["thin"] = bool(keys and thin and found["order_key"] and thin(keys, node))
     except Unreadable:
-        return "", False
+        pass
+    return found
 
 
 def note_refusal(shop: Door, why: str) -> None:
@@ -347,7 +374,7 @@ def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
                 half = len(keys) // 2
                 suspects += [keys[half:], keys[:half]]
                 continue
-            if claim is None or _is_away(error):
+            if claim is None or is_away(error):
                 raise
             log.exception("order quarantined", merchant=merchant_id, shop=shop_id)
             _put_aside(claim, error)
@@ -357,7 +384,7 @@ def drain(merchant_id: int, shop_id: int, batch: int = BATCH_ORDERS) -> int:
         booked += len(claim.keys)
 
 
-def _is_away(error: Exception) -> bool:
+def is_away(error: Exception) -> bool:
     """Whether it is the database that fails: nothing is wrong with the order then."""
     return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
 
@@ -366,7 +393,8 @@ _OLDEST = """
     SELECT order_key FROM (
       SELECT order_key, min(id) AS first FROM (
         SELECT order_key, id FROM inbox
-         WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting' AND NOT thin {}
+         WHERE merchant_id = :merchant AND shop_id = :shop AND state = 'waiting' AND NOT thin
+           AND NOT goods {}
          ORDER BY id LIMIT :scan) waiting
       GROUP BY order_key ORDER BY first OFFSET 0) oldest
     WHERE pg_try_advisory_xact_lock(
@@ -398,6 +426,7 @@ def _claim(merchant_id: int, shop_id: int, batch: int, only: list[str] | None = 
             Event.shop_id == shop_id,
             Event.state == "waiting",
             ~Event.thin,
+            ~Event.goods,
             among(Event.order_key, keys),
         )
         .order_by(Event.id)
@@ -434,6 +463,7 @@ def _book(claim: Claim) -> None:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
         commissions.lift_read(claim.merchant_id, [order.id for order in stored])
         commissions.book(claim.merchant_id, stored, look=risk.look)
+        seeing.note(claim.merchant_id, claim.shop_id, stored)
         _tell_open_pages(claim.merchant_id, stored)
     elif claim.events:  # a shop that is being connected was heard
         _tell_open_pages(claim.merchant_id, [])
@@ -457,21 +487,33 @@ def _tell_open_pages(merchant_id: int, stored: Sequence[Stored]) -> None:
 
 
 def _note(claim: Claim) -> None:
-    """Write down what became of the events. A statement for all that went well, which is all but
-    a few.
-    """
-    mine = sa.update(Event).where(Event.merchant_id == claim.merchant_id, Event.state == "waiting")
-    mine = mine.execution_options(synchronize_session=False)
-    now = clock.now()
-    if claim.done:
-        done = {"state": "done", "done_at": now}
-        db.session.execute(mine.where(among(Event.id, claim.done)).values(done))
+    note(claim.merchant_id, claim.done, claim.put_aside)
     for event_id, key in claim.moved.items():
-        db.session.execute(mine.where(Event.id == event_id).values(order_key=key))
-    for event_id, error in claim.put_aside.items():
+        db.session.execute(
+            _waiting(claim.merchant_id).where(Event.id == event_id).values(order_key=key)
+        )
+
+
+def note(merchant_id: int, done: Sequence[int], put_aside: Mapping[int, Mapping[str, str]]) -> None:
+    """Write down what became of events. A statement for all that went well, which is all but a
+    few.
+    """
+    mine, now = _waiting(merchant_id), clock.now()
+    if done:
+        well = {"state": "done", "done_at": now}
+        db.session.execute(mine.where(among(Event.id, done)).values(well))
+    for event_id, error in put_aside.items():
         aside = {"state": "quarantined", "done_at": now, "error": error}
         counted = {"attempts": Event.attempts + 1, **aside}
         db.session.execute(mine.where(Event.id == event_id).values(counted))
+
+
+def _waiting(merchant_id: int) -> sa.Update:
+    return (
+        sa.update(Event)
+        .where(Event.merchant_id == merchant_id, Event.state == "waiting")
+        .execution_options(synchronize_session=False)
+    )
 
 
 def fault(code: str, pointer: str, message: str) -> dict[str, str]:
@@ -502,28 +544,23 @@ def retry(merchant_id: int | None = None, event_ids: Sequence[int] = ()) -> int:
         sa.update(Event)
         .where(*chosen)
         .values(state="waiting", done_at=None, error=None, due_at=None)
-        .returning(Event.merchant_id, Event.shop_id, Event.thin)
+        .returning(Event.merchant_id, Event.shop_id, Event.goods, Event.thin)
     ).all()
-    for merchant, shop, thin in sorted({(row[0], row[1], row[2]) for row in moved}):
-        _ring(merchant, shop, thin)
+    for merchant, shop, goods, thin in sorted({(row[0], row[1], row[2], row[3]) for row in moved}):
+        jobs.ring(BELLS[goods, thin], merchant, shop)
     return len(moved)
-
-
-def _ring(merchant_id: int, shop_id: int, thin: bool, **rarely: int) -> None:
-    bell = jobs.Job.FETCH_ORDERS if thin else BELL
-    jobs.ring(bell, merchant_id, shop_id, **rarely)
 
 
 def ring_for_waiting() -> int:
     """Ring again for shops with waiting events: a bell may have been lost, or a pause be over."""
     due = sa.or_(Event.due_at.is_(None), Event.due_at <= clock.now())
     shops = db.session.execute(
-        sa.select(Event.merchant_id, Event.shop_id, Event.thin)
+        sa.select(Event.merchant_id, Event.shop_id, Event.goods, Event.thin)
         .where(Event.state == "waiting", due)
         .distinct()
     ).all()
-    for merchant_id, shop_id, thin in shops:
-        _ring(merchant_id, shop_id, thin, once_per_ms=BELL_MS)
+    for merchant_id, shop_id, goods, thin in shops:
+        jobs.ring(BELLS[goods, thin], merchant_id, shop_id, once_per_ms=BELL_MS)
     return len(shops)
 
 

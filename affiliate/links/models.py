@@ -53,10 +53,26 @@ class Link(Stamped, Model):
         )
 
 
+class Change(Model):
+    """That something changed on which redirects depend. Triggers write it, so that none is
+    forgotten; `links.lookup` reads it. Kept for an hour.
+    """
+
+    __tablename__ = "link_changes"
+
+    id: Mapped[Key]
+    subject: Mapped[str]  # as `Facts.subjects` has them
+    xact: Mapped[int] = mapped_column(server_default=sa.text("pg_current_xact_id()::text::bigint"))
+    at: Mapped[datetime] = mapped_column(server_default=sa.text("now()"))
+
+    __table_args__ = (sa.Index("link_changes_xact_idx", "xact"),)
+
+
 class Click(Model):
     """One visit. Partitioned by month; `id` is the 16 random bytes the redirect made.
 
-    The months are made ahead by `insight.store`; what fits none lies in `clicks_default`.
+    The months are made ahead by `insight.store`; what fits none lies in `clicks_default`. No page
+    reads it: what is shown was counted when it was stored.
     """
 
     __tablename__ = "clicks"
@@ -64,25 +80,44 @@ class Click(Model):
     at: Mapped[datetime] = mapped_column(primary_key=True)
     id: Mapped[bytes] = mapped_column(primary_key=True)
     link_id: Mapped[int]
-    ip: Mapped[str | None] = mapped_column(INET)
+    ip: Mapped[str | None] = mapped_column(INET)  # after 30 days only its network
     user_agent: Mapped[str | None]
     referrer: Mapped[str | None]
     scanned: Mapped[bool] = mapped_column(default=False)  # `?q`: a QR code was scanned
+    # Why it is nobody's visit: bot, preview, prefetch, head, repeat; null: it is one. For reports
+    # and risk, never for attribution.
+    reason: Mapped[str | None]
+    visitor: Mapped[int | None]  # a keyed hash of address and browser, of another key each day
+    device: Mapped[str | None]  # phone, tablet, desktop, other, bot, preview
+    os: Mapped[str | None]
+    browser: Mapped[str | None]
+    app: Mapped[str | None]  # whose inner browser it was: wechat, instagram, …
+    country: Mapped[str | None] = mapped_column(sa.CHAR(2))
+    language: Mapped[str | None]
 
-    __table_args__ = (
-        sa.Index("clicks_link_idx", "link_id", "at"),
-        {"postgresql_partition_by": "RANGE (at)"},
-    )
+    __table_args__ = ({"postgresql_partition_by": "RANGE (at)"},)
 
 
 class LinkDay(Model):
-    """Clicks of a link on a day in UTC, kept exact in the transaction that stores the clicks."""
+    """Clicks of a link on a day in its merchant's zone, kept exact in the transaction that stores
+    the clicks. A link that is not known has neither merchant nor promoter, and days in UTC.
+    """
 
     __tablename__ = "link_days"
 
     link_id: Mapped[int] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
-    clicks: Mapped[int]
+    merchant_id: Mapped[int | None]
+    promoter_id: Mapped[int | None]
+    clicks: Mapped[int]  # all of them
+    valid_clicks: Mapped[int]  # people's
+    visitors: Mapped[int]
+    scans: Mapped[int]
+
+    __table_args__ = (
+        sa.Index("link_days_merchant_idx", "merchant_id", "day"),
+        sa.Index("link_days_promoter_idx", "promoter_id", "day"),
+    )
 
 
 class SpoolOffset(Model):

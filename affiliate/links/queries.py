@@ -1,22 +1,38 @@
 """What is known of links: for attribution, the redirect, pages and the API."""
 
 from collections.abc import Collection
+from datetime import timedelta
+from typing import LiteralString
 
 import sqlalchemy as sa
 
 from affiliate import clock
-from affiliate.catalog.models import Product, Shop
-from affiliate.db import among, db
+from affiliate.catalog.models import Product, Shop, Variant
+from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.links.models import Link
+from affiliate.links.models import Change, Link
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
 from affiliate.programs.models import Membership, MembershipState, Program
 
+CHANGES_KEPT = timedelta(hours=1)
+
+# A shop that counts its variants only has sold the product out when none of them is left.
+_NO_VARIANT_LEFT = (
+    sa.select(sa.func.bool_and(sa.func.coalesce(Variant.stock <= 0, sa.false())))
+    .where(Variant.merchant_id == Product.merchant_id, Variant.product_id == Product.id)
+    .scalar_subquery()
+)
+
 _FACTS = (
     sa.select(
         Link.id,
+        Link.merchant_id,
+        Link.program_id,
+        Link.promoter_id,
+        Link.shop_id,
+        Link.product_id,
         sa.func.coalesce(Product.url, Link.url).label("url"),
         Link.sub_ids,
         Link.expires_at,
@@ -30,9 +46,9 @@ _FACTS = (
             Promoter.suspended_at.is_not(None),
             Membership.state.is_distinct_from(MembershipState.ACTIVE),
         ).label("stopped"),
-        sa.func.coalesce(
-            sa.or_(Product.stock <= 0, Product.hidden_at.is_not(None)), sa.false()
-        ).label("sold_out"),
+        sa.func.coalesce(Product.stock <= 0, _NO_VARIANT_LEFT, sa.false()).label("sold_out"),
+        sa.or_(Product.hidden_at.is_not(None), Product.gone_at.is_not(None)).label("gone"),
+        Program.sold_out.label("when_sold_out"),
         sa.func.coalesce(Product.title, Shop.name).label("title"),
         Product.image_url,
     )
@@ -108,9 +124,20 @@ def facts(code: str) -> Facts | None:
     if row is None:
         return None
     scheme = row.url.partition("://")[0]
+    subjects = [
+        f"link:{row.id}",
+        f"program:{row.merchant_id}:{row.program_id}",
+        f"member:{row.merchant_id}:{row.program_id}:{row.promoter_id}",
+        f"shop:{row.merchant_id}:{row.shop_id}",
+        f"merchant:{row.merchant_id}",
+        f"promoter:{row.promoter_id}",
+    ]
+    if row.product_id:
+        subjects.append(f"product:{row.merchant_id}:{row.product_id}")
     return Facts(
         id=row.id,
         code=code,
+        subjects=tuple(subjects),
         url=row.url,
         sub_ids=tuple(row.sub_ids),
         home=f"{scheme}://{row.domain}/",
@@ -119,6 +146,30 @@ def facts(code: str) -> Facts | None:
         paused_at=row.paused_at,
         stopped=row.stopped,
         sold_out=row.sold_out,
+        gone=row.gone,
+        when_sold_out=row.when_sold_out,
         title=row.title,
         image_url=row.image_url,
+        product=(row.merchant_id, row.product_id) if row.product_id else None,
+        promoter_id=row.promoter_id,
     )
+
+
+_NEWS: LiteralString = (
+    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
+    " ARRAY(SELECT id || '/' || subject FROM link_changes WHERE xact >= %(since)s ORDER BY id)"
+)
+
+
+def news(since: int) -> tuple[int, list[str]]:
+    """What was told by transactions from this one on, as id/subject; and the first transaction that
+    has not ended yet, from which to ask the next time. What was told before may be told again.
+    """
+    [(oldest, told)] = alone(_NEWS, {"since": since})
+    return oldest, told
+
+
+def forget_changes() -> int:
+    """Drop what every process has long heard of."""
+    old = sa.delete(Change).where(Change.at < clock.now() - CHANGES_KEPT)
+    return int(db.session.execute(old).rowcount)  # type: ignore[attr-defined]

@@ -1,16 +1,20 @@
 """Where a visit through a link leads: decided from facts alone, by whatever door it came in."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+from affiliate.programs.models import SoldOut
 
 CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
 QUERY_BYTES_MAX = 2048
 SCAN_MARK = "q"
 SUB_IDS_MAX = 5
 _KEEP = "%/?:@!$'()*+,;=-._~"
+_TOKENS_PLACE = "\0"
 
 # Programs that fetch a page to draw its card in a chat. Browsers inside those apps are people
 # and say something else: MicroMessenger, Instagram, FBAN, Line/…
@@ -23,12 +27,19 @@ _PREVIEWERS = re.compile(
 )
 
 
+class Target(StrEnum):
+    PRODUCT = "product"  # or the address it was made for
+    FALLBACK = "fallback"  # what else the shop has
+    NOWHERE = "nowhere"  # it is closed until there is something again
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a redirect needs to know of a link."""
 
     id: int
     code: str
+    subjects: tuple[str, ...]  # what these facts were read from (links/models.py, Change)
     url: str
     sub_ids: tuple[str, ...]
     home: str  # the shop's front page
@@ -37,13 +48,28 @@ class Facts:
     paused_at: datetime | None
     stopped: bool  # its program, promoter or merchant no longer takes part
     sold_out: bool
+    gone: bool  # hidden by the merchant, or sold by the shop no more
+    when_sold_out: str  # the program's SoldOut
     title: str | None
     image_url: str | None
+    product: tuple[int, int] | None  # merchant and product; None: it leads to an address
+    promoter_id: int
 
     def is_open(self, now: datetime) -> bool:
         if self.stopped or (self.paused_at is not None and self.paused_at <= now):
             return False
         return self.expires_at is None or now < self.expires_at
+
+    @property
+    def elsewhere(self) -> str:
+        return self.fallback_url or self.home
+
+
+def target(*, gone: bool, sold_out: bool, when_sold_out: str) -> Target:
+    """Where an open link leads. What is gone cannot be ordered in advance either."""
+    if gone or (sold_out and when_sold_out != SoldOut.IGNORE):
+        return Target.NOWHERE if when_sold_out == SoldOut.PAUSE else Target.FALLBACK
+    return Target.PRODUCT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +88,51 @@ class Answer:
     scanned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where a visit without parameters of its own leads: the token goes between the two."""
+
+    before: str
+    after: str
+    until: datetime | None
+
+
+def is_preview(user_agent: str) -> bool:
+    return _PREVIEWERS.search(user_agent) is not None
+
+
+def ready(facts: Facts, now: datetime) -> Ready | None:
+    """The answer that the next visits will get too; None where each is looked at."""
+    found = answer(facts, Visit("", ""), now, lambda: _TOKENS_PLACE)
+    if found.location is None or not found.counts:
+        return None
+    before, _, after = found.location.partition(_TOKENS_PLACE)
+    ends = [each for each in (facts.expires_at, facts.paused_at) if each is not None]
+    return Ready(before, after, min(ends, default=None))
+
+
 def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) -> Answer:
     """A dead link leads to the fallback without a token. One whose product is sold out leads
-    there with its token: the promoter did bring somebody who may buy something else.
+    there with its token, unless the program says otherwise: the promoter did bring somebody who
+    may buy something else.
     """
-    if not facts.is_open(now):
-        return Answer(facts.fallback_url or facts.home)
-    if _PREVIEWERS.search(visit.user_agent):
+    leads = target(gone=facts.gone, sold_out=facts.sold_out, when_sold_out=facts.when_sold_out)
+    if not facts.is_open(now) or leads == Target.NOWHERE:
+        return Answer(facts.elsewhere)
+    if is_preview(visit.user_agent):
         return Answer(None)
     asked, scanned = _asked(visit.query)
-    target = (facts.fallback_url or facts.home) if facts.sold_out else facts.url
-    location = _with_parameters(target, facts.sub_ids, asked, token())
+    url = facts.url if leads == Target.PRODUCT else facts.elsewhere
+    location = _with_parameters(url, facts.sub_ids, asked, token())
     return Answer(location, counts=not visit.is_head, scanned=scanned)
+
+
+def handed_on(query: str, *, without: Collection[str] = ()) -> str:
+    """The visitor's query as the page in between passes it to the link, scan mark and all."""
+    if len(query) > QUERY_BYTES_MAX:
+        return ""
+    parts = [quote(part, safe=_KEEP) for part in query.split("&") if part]
+    return "&".join(part for part in parts if _name(part) not in without)
 
 
 def _asked(query: str) -> tuple[list[str], bool]:

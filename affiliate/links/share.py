@@ -21,9 +21,14 @@ def short_url(code: str) -> str:
     return f"{current_app.config['SETTINGS'].address}/s/{code}"
 
 
-def scan_url(code: str) -> str:
+def page_url(code: str) -> str:
+    """With a page in between: price, pictures and reviews before the shop."""
+    return f"{current_app.config['SETTINGS'].address}/p/{code}"
+
+
+def scan_url(url: str) -> str:
     """What a QR code holds: the mark tells a scan from a click."""
-    return f"{short_url(code)}?q"
+    return f"{url}?q"
 
 
 @lru_cache(maxsize=1024)

@@ -32,12 +32,13 @@ RETRY_SECONDS = 1.0
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 SEGMENT_SECONDS_MAX = 300.0
 TEXT_CHARACTERS_MAX = 512
+LANGUAGE_MAX = 35  # the longest tag that RFC 5646 asks to have room for
 UNNAMED_SECONDS_MAX = 3600.0
 LOST = Counter("tuike_clicks_lost", "Clicks that were answered but could not be written down")
 UNSYNCED = Counter("tuike_spool_sync_failures", "Times the spool could not be synced to disk")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
 # Tabs and line ends are the format's own, and PostgreSQL takes no NUL.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -51,40 +52,61 @@ class Click:
     ip: str = ""
     user_agent: str = ""
     referrer: str = ""
-    scanned: bool = False
+    scanned: bool = False  # `?q`: a QR code was scanned
+    prefetched: bool = False  # a browser asked ahead; perhaps nobody ever looks
+    head: bool = False  # only the headers were asked for: a program that tests links
+    language: str = ""  # Accept-Language, its beginning
 
 
 def encode(click: Click) -> bytes:
     """One line: a checksum of the rest, then the fields, separated by tabs."""
-    fields = (
-        click.id.hex(),
-        str((click.at - _EPOCH) // _TICK),
-        str(click.link_id),
-        "q" if click.scanned else "",
-        _clean(click.ip),
-        _clean(click.user_agent),
-        _clean(click.referrer),
+    return line(
+        f"{click.id.hex()}\t{(click.at - EPOCH) // TICK}\t{click.link_id}",
+        flags(scanned=click.scanned, prefetched=click.prefetched, head=click.head),
+        clean(click.ip),
+        clean(click.user_agent),
+        clean(click.referrer),
+        clean(click.language[:LANGUAGE_MAX]),
     )
-    rest = "\t".join(fields).encode("utf-8", "replace")
+
+
+def line(head: str, marks: str, ip: str, user_agent: str, referrer: str, language: str) -> bytes:
+    """Of an id in hex, microseconds since 1970 and a link's id as head, and clean texts."""
+    rest = f"{head}\t{marks}\t{ip}\t{user_agent}\t{referrer}\t{language}".encode("utf-8", "replace")
     return b"%08x\t%s\n" % (zlib.crc32(rest), rest)
 
 
-def decode(line: bytes) -> Click | None:
+def flags(*, scanned: bool, prefetched: bool, head: bool) -> str:
+    return f"{'q' if scanned else ''}{'p' if prefetched else ''}{'h' if head else ''}"
+
+
+def decode(text: bytes) -> Click | None:
     """The click of a line without its end; None when the line is damaged."""
-    checksum, _, rest = line.partition(b"\t")
+    checksum, _, rest = text.partition(b"\t")
     if checksum != b"%08x" % zlib.crc32(rest):
         return None
     try:
-        click_id, at, link_id, flags, ip, user_agent, referrer = rest.decode().split("\t")
-        instant = _EPOCH + int(at) * _TICK
+        click_id, at, link_id, marks, ip, user_agent, referrer, *language = rest.decode().split(
+            "\t"
+        )
+        instant = EPOCH + int(at) * TICK
     except (ValueError, OverflowError):
         return None
     return Click(
-        bytes.fromhex(click_id), instant, int(link_id), ip, user_agent, referrer, flags == "q"
+        bytes.fromhex(click_id),
+        instant,
+        int(link_id),
+        ip,
+        user_agent,
+        referrer,
+        "q" in marks,
+        "p" in marks,
+        "h" in marks,
+        language[0] if language else "",  # segments of an older version have none
     )
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     return text[:TEXT_CHARACTERS_MAX].translate(_CONTROLS)
 
 
@@ -114,7 +136,10 @@ class Spool:
 
     def append(self, click: Click) -> bool:
         """Write a click down. False, and counted, when that cannot be done: never an error."""
-        line = encode(click)
+        return self.append_line(encode(click))
+
+    def append_line(self, line: bytes) -> bool:
+        """The same of what `line` made."""
         with self._lock:
             begun = self._size > 0
             # A segment may have met its own limit, so a fresh one is tried before giving up.

@@ -16,6 +16,8 @@ from affiliate import security
 
 KEY_ID = 1
 NONCE_BYTES = 3
+PURPOSE = "tokens"  # of the key
+_MAC_BYTES = 8
 _LATEST = 2**32 - 1  # seconds, in the year 2106
 _FACTS = struct.Struct(">BQI3s")
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{32}")
@@ -29,9 +31,14 @@ class Token:
 
 
 def make(link_id: int, at: datetime, nonce: bytes) -> str:
-    seconds = min(max(int(at.timestamp()), 0), _LATEST)
-    facts = _FACTS.pack(KEY_ID, link_id, seconds, nonce)
-    return base64.urlsafe_b64encode(facts + _mac(facts)).decode()
+    return sign(security.key(PURPOSE), link_id, int(at.timestamp()), nonce)
+
+
+def sign(key: bytes, link_id: int, seconds: int, nonce: bytes) -> str:
+    """The same for who has the key at hand."""
+    facts = _FACTS.pack(KEY_ID, link_id, min(max(seconds, 0), _LATEST), nonce)
+    mac = hmac.digest(key, facts, "sha256")[:_MAC_BYTES]
+    return base64.urlsafe_b64encode(facts + mac).decode()
 
 
 def read(text: str) -> Token | None:
@@ -40,13 +47,10 @@ def read(text: str) -> Token | None:
         return None
     raw = base64.urlsafe_b64decode(text)
     facts, mac = raw[: _FACTS.size], raw[_FACTS.size :]
-    if not hmac.compare_digest(mac, _mac(facts)):
+    expected = hmac.digest(security.key(PURPOSE), facts, "sha256")[:_MAC_BYTES]
+    if not hmac.compare_digest(mac, expected):
         return None
     key_id, link_id, seconds, nonce = _FACTS.unpack(facts)
     if key_id != KEY_ID:
         return None
     return Token(link_id, datetime.fromtimestamp(seconds, UTC), nonce)
-
-
-def _mac(facts: bytes) -> bytes:
-    return hmac.digest(security.key("tokens"), facts, "sha256")[:8]

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from affiliate import clock
-from affiliate.links import rules, share, token
+from affiliate.links import road, rules, share, token
 from affiliate.links.lookup import Lookup, Unavailable
 from affiliate.links.rules import Facts, Visit
 from affiliate.links.spool import Click, Spool
@@ -21,9 +21,9 @@ PLAIN = "text/plain; charset=utf-8"
 
 @bp.get("/s/<code>")
 def follow(code: str) -> ResponseReturnValue:
-    facts = _lookup().find(code)
+    facts = lookup().find(code)
     if facts is None:
-        return _unknown()
+        return unknown()
     now, click_id = clock.now(), os.urandom(16)
     answer = rules.answer(
         facts, _visit(), now, lambda: token.make(facts.id, now, click_id[: token.NONCE_BYTES])
@@ -32,28 +32,26 @@ def follow(code: str) -> ResponseReturnValue:
         return _card(facts)
     if answer.counts:
         _spool().append(_click(click_id, now, facts, scanned=answer.scanned))
-    return _redirect(answer.location)
+    return redirect_to(answer.location)
 
 
 @bp.get("/s/<code>/qr.svg")
 def qr_svg(code: str) -> ResponseReturnValue:
-    facts = _lookup().find(code)
+    facts = lookup().find(code)
     if facts is None:
-        return _unknown()
-    return _picture(share.svg(share.scan_url(facts.code)).encode(), "image/svg+xml")
+        return unknown()
+    return svg(share.scan_url(share.short_url(facts.code)))
 
 
 @bp.get("/s/<code>/qr.png")
 def qr_png(code: str) -> ResponseReturnValue:
-    facts = _lookup().find(code)
+    facts = lookup().find(code)
     if facts is None:
-        return _unknown()
-    asked = request.args.get("size", default=512, type=int)
-    pixels = min(max(asked, share.PIXELS_MIN), share.PIXELS_MAX)
-    return _picture(share.png(share.scan_url(facts.code), pixels), "image/png")
+        return unknown()
+    return png(share.scan_url(share.short_url(facts.code)))
 
 
-def _lookup() -> Lookup:
+def lookup() -> Lookup:
     lookup: Lookup = current_app.extensions["links"]
     return lookup
 
@@ -63,9 +61,13 @@ def _spool() -> Spool:
     return spool
 
 
+def asked_query() -> str:
+    return road.utf8(request.environ.get("QUERY_STRING", ""))
+
+
 def _visit() -> Visit:
     return Visit(
-        query=_utf8(request.environ.get("QUERY_STRING", "")),
+        query=asked_query(),
         user_agent=_header("User-Agent"),
         is_head=request.method == "HEAD",
     )
@@ -80,19 +82,16 @@ def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Cli
         user_agent=_header("User-Agent"),
         referrer=_header("Referer"),
         scanned=scanned,
+        prefetched=road.is_ahead(request.environ),
+        language=_header("Accept-Language"),
     )
 
 
 def _header(name: str) -> str:
-    return _utf8(request.headers.get(name, ""))
+    return road.utf8(request.headers.get(name, ""))
 
 
-def _utf8(text: str) -> str:
-    """WSGI hands bytes over as if they were Latin-1; most of them are UTF-8."""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _redirect(location: str) -> Response:
+def redirect_to(location: str) -> Response:
     response = Response(status=302)
     response.headers["Location"] = location
     response.headers["Cache-Control"] = "no-store"
@@ -105,14 +104,24 @@ def _card(facts: Facts) -> ResponseReturnValue:
     return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 
 
-def _unknown() -> ResponseReturnValue:
+def unknown() -> ResponseReturnValue:
     return render_template("links/unknown.html"), 404, {"Cache-Control": "no-store"}
 
 
 @bp.errorhandler(Unavailable)
-def _later(_: Unavailable) -> ResponseReturnValue:
+def later(_: Unavailable) -> ResponseReturnValue:
     headers = {"Retry-After": "2", "Cache-Control": "no-store", "Content-Type": PLAIN}
     return "Please try again in a moment. 请稍后再试。", 503, headers
+
+
+def svg(text: str) -> Response:
+    return _picture(share.svg(text).encode(), "image/svg+xml")
+
+
+def png(text: str) -> Response:
+    asked = request.args.get("size", default=512, type=int)
+    pixels = min(max(asked, share.PIXELS_MIN), share.PIXELS_MAX)
+    return _picture(share.png(text, pixels), "image/png")
 
 
 def _picture(content: bytes, kind: str) -> Response:

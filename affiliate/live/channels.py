@@ -19,8 +19,18 @@ def merchant(merchant_id: int) -> str:
     return f"merchant:{merchant_id}"
 
 
+def goods(merchant_id: int) -> str:
+    """What a merchant sells: for whoever looks at it in the market."""
+    return f"goods:{merchant_id}"
+
+
 def promoter(promoter_id: int) -> str:
     return f"promoter:{promoter_id}"
+
+
+def product(merchant_id: int, product_id: int) -> str:
+    """Anybody's: of the pages that show it."""
+    return f"product:{merchant_id}:{product_id}"
 
 
 def prefix(settings: Settings) -> str:

@@ -35,6 +35,7 @@ QUIET_SECONDS = 0.5  # between two pieces of news, however many orders there are
 LIVES_SECONDS = 3600
 CONNECTIONS_MOST = 10_000
 CONNECTIONS_OF_ONE = 12  # of one person: tabs and devices
+CONNECTIONS_OF_ANYBODY = 7_000  # so that strangers never take the places of those who work here
 TROUBLE_SECONDS = 1.0
 BUSY_SECONDS = 5.0
 STREAM = (
@@ -69,19 +70,23 @@ class Switchboard:
     def refusal(self, ticket: Ticket) -> HTTPStatus | None:
         if not self.hears or self._of_user.total() >= CONNECTIONS_MOST:
             return HTTPStatus.SERVICE_UNAVAILABLE
-        if self._of_user[ticket.user_id] >= CONNECTIONS_OF_ONE:
+        is_anybody = ticket.user_id == token.ANYBODY
+        most = CONNECTIONS_OF_ANYBODY if is_anybody else CONNECTIONS_OF_ONE
+        if self._of_user[ticket.user_id] >= most:
             return HTTPStatus.TOO_MANY_REQUESTS
         return None
 
     def join(self, listener: Listener) -> None:
-        self._by_channel.setdefault(listener.ticket.channel, set()).add(listener)
+        for channel in listener.ticket.channels:
+            self._by_channel.setdefault(channel, set()).add(listener)
         self._of_user[listener.ticket.user_id] += 1
 
     def leave(self, listener: Listener) -> None:
-        channel, user = listener.ticket.channel, listener.ticket.user_id
-        self._by_channel[channel].discard(listener)
-        if not self._by_channel[channel]:
-            del self._by_channel[channel]
+        user = listener.ticket.user_id
+        for channel in set(listener.ticket.channels):
+            self._by_channel[channel].discard(listener)
+            if not self._by_channel[channel]:
+                del self._by_channel[channel]
         self._of_user[user] -= 1
         if not self._of_user[user]:
             del self._of_user[user]

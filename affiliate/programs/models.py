@@ -45,7 +45,7 @@ class Program(Owned, Model):
     priority: Mapped[int] = mapped_column(default=0)
     shop_ids: Mapped[Ints] = mapped_column(default=list)  # empty: all the merchant's shops
     fallback_url: Mapped[str | None]  # where dead links lead; null: the shop's front page
-    sold_out: Mapped[str] = mapped_column(default=SoldOut.REDIRECT)
+    sold_out: Mapped[str] = mapped_column(default=SoldOut.REDIRECT, server_default="redirect")
     ended_at: Mapped[datetime | None]
     risk_threshold: Mapped[int] = mapped_column(default=100)  # from this score on money is held
     version: Mapped[int] = mapped_column(default=1)

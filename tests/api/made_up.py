@@ -10,9 +10,11 @@ import schemathesis
 
 from affiliate import clock, ids
 from affiliate.attribution import service as attribution
+from affiliate.catalog import service as catalog
 from affiliate.commissions import service as commissions
 from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
+from affiliate.intake.coupons import wishes
 from affiliate.intake.models import Event
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
@@ -81,7 +83,11 @@ class House:
     def _found(self, domain: str) -> None:
         self.merchant = a_merchant()
         shop = a_shop(self.merchant, domain=domain)
-        link = a_link(a_program(self.merchant), product=a_product(shop))
+        product = a_product(shop)
+        link = a_link(a_program(self.merchant), product=product)
+        catalog.create_product_group(self.merchant.id, f"Goods of {domain}", [product.id])
+        review = {"product": product.external_id, "rating": "5", "origin": "Shopee"}
+        catalog.take_reviews(shop, [(2, review)])
         self.promoter = queries.promoter(link.promoter_id)
         program = programs.program(link.merchant_id, link.program_id)
         programs_service.add_rule(program, Target("program"), Stated(rate_ppm=90_000))
@@ -91,7 +97,8 @@ class House:
         self.agency = an_agency(f"Agency of {domain}", self.promoter)
         an_account(self.agency)
         programs_service.add_agency_rate(program, self.agency.id, mode="own", ppm=10_000)
-        attribution.add_coupon(program, self.promoter.id, f"ANA-{domain}")
+        ten = wishes.Terms(percent_ppm=100_000)
+        wishes.create(program, self.promoter.id, f"ANA-{domain}", [shop.id], ten)
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
         commissions.begin(program, Draft(), since=clock.now() - timedelta(1), until=clock.now())

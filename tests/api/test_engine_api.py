@@ -3,10 +3,11 @@
 import pytest
 
 from affiliate import ids
+from affiliate.catalog import service as catalog
 from affiliate.db import unit_of_work
 from affiliate.people.models import Role
 from tests.commissions.town import Town, earned
-from tests.factories.catalog import a_product
+from tests.factories.catalog import a_product, a_shop
 from tests.factories.orders import a_line, an_order, deliver
 from tests.factories.people import a_key, a_merchant, bearer
 from tests.factories.programs import a_program
@@ -161,6 +162,87 @@ def test_a_coupon_is_given_shown_and_ended(town, as_staff, as_bia):
 
     assert ended.json["until"] is not None
     assert as_staff("POST", "/coupons", body).status_code == 201
+
+
+def test_a_coupon_goes_into_a_shop_is_paused_and_deleted(town, as_staff, as_bia):
+    body = {
+        "program": own("prg", town.program), "promoter": prm(town.bia), "code": "BIA10",
+        "shops": [own("shp", town.shop)], "discount": {"percent_ppm": 100_000},
+        "minimum": {"amount": 5000, "currency": "BRL"}, "uses": 9,
+        "starts_at": "2100-01-01T00:00:00Z", "ends_at": "2100-02-01T00:00:00Z",
+    }  # fmt: skip
+    made = as_staff("POST", "/coupons", body)
+    path = f"/coupons/{made.json['id']}"
+    (place,) = made.json["shops"]
+    assert {name: place[name] for name in ("state", "wish", "discount", "uses", "seen_at")} == {
+        "state": "by_hand", "wish": "there", "uses": 9, "seen_at": None,
+        "discount": {"percent_ppm": 100_000, "amount": None},
+    }  # fmt: skip
+    assert as_bia("GET", "/coupons").json["data"][0]["shops"][0]["state"] == "by_hand"
+
+    stale = as_staff("PATCH", path, {"paused": True}, **{"If-Match": '"0"'})
+    paused = as_staff("PATCH", path, {"paused": True}, **{"If-Match": made.headers["ETag"]})
+    assert (stale.status_code, paused.json["shops"][0]["wish"]) == (412, "paused")
+    assert paused.headers["ETag"] != made.headers["ETag"]
+    decided = as_staff("POST", f"{path}/shops/{place['shop']}", {"what": "take_over"})
+    assert decided.json["type"].endswith("nothing_to_decide")
+    assert as_bia("DELETE", path).status_code == 403
+    assert as_staff("DELETE", path).status_code == 204
+
+    (gone,) = as_staff("GET", path).json["shops"]
+    assert (gone["wish"], gone["state"]) == ("removed", "removed")
+    assert as_staff("PUT", f"{path}/shops/{place['shop']}", TEN).status_code == 422
+    again = as_staff(
+        "POST", "/coupons", {key: body[key] for key in ("program", "promoter", "code")}
+    )
+    put = as_staff("PUT", f"/coupons/{again.json['id']}/shops/{place['shop']}", TEN)
+    assert [each["state"] for each in put.json["shops"]] == ["by_hand"]
+
+
+TEN = {"discount": {"percent_ppm": 100_000}}
+FIVE = {"amount": 500, "currency": "BRL"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointers"),
+    [
+        ({"discount": {}}, {"/discount"}),
+        ({"discount": None}, {"/discount"}),
+        ({"discount": {"percent_ppm": 1000, "amount": FIVE}}, {"/discount"}),
+        ({"discount": {"percent_ppm": 0}}, {"/discount/percent_ppm"}),
+        ({"discount": {"percent_ppm": 1_010_000}}, {"/discount/percent_ppm"}),
+        ({"discount": {"amount": FIVE | {"amount": 0}}}, {"/discount/amount/amount"}),
+        (
+            {"discount": {"amount": FIVE | {"currency": "USD"}}},
+            {"/discount/amount/currency"},
+        ),
+        ({"minimum": FIVE | {"currency": "USD"}, "code": "A B"}, {"/minimum/currency", "/code"}),
+        ({"code": "A" * 300}, {"/code"}),
+        ({"code": "  "}, {"/code"}),
+        ({"code": "Promoción"}, {"/code"}),
+        ({"code": "ANA 10"}, {"/code"}),
+        ({"starts_at": "2100-02-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z"}, {"/ends_at"}),
+        ({"ends_at": "2020-01-01T00:00:00Z"}, {"/ends_at"}),
+        ({"uses": 0}, {"/uses"}),
+        ({"shops": []}, {"/shops"}),
+    ],
+)
+def test_a_coupon_that_a_shop_could_not_take_is_refused_field_by_field(
+    town, as_staff, wrong, pointers
+):
+    with unit_of_work():
+        shopify = a_shop(town.merchant, platform="shopify")
+        catalog.change_shop(shopify, credentials={"webhook_secret": "x", "api_token": "shpat"})
+    body = {
+        "program": own("prg", town.program), "promoter": prm(town.bia), "code": "BIA10",
+        "shops": [own("shp", shopify)], **TEN,
+    }  # fmt: skip
+
+    refused = as_staff("POST", "/coupons", body | wrong)
+
+    assert refused.status_code == 422
+    assert {each["pointer"] for each in refused.json["errors"]} == pointers
+    assert as_staff("GET", "/coupons").json["data"] == []
 
 
 def test_a_claim_from_the_promoter_to_the_decision(client, town, as_staff, as_bia):

@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate import demo
+from affiliate.attribution.models import Coupon
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
+from affiliate.links.models import Link
 from affiliate.people import queries as people
 from tests.browser.conftest import DESK, PHONE
 
@@ -23,6 +25,8 @@ PAGES = {
     "merchant": ("/merchant/", DESK, "owner"),
     "merchant-orders": ("/merchant/orders/", DESK, "owner"),
     "merchant-products": ("/merchant/products/", DESK, "owner"),
+    "merchant-product-groups": ("/merchant/product-groups/", DESK, "owner"),
+    "merchant-reviews": ("/merchant/reviews/", DESK, "owner"),
     "merchant-programs": ("/merchant/programs/", DESK, "owner"),
     "merchant-simulator": ("/merchant/programs/{program}/simulator", DESK, "owner"),
     "merchant-simulated": (
@@ -33,6 +37,7 @@ PAGES = {
     "merchant-replay": ("/merchant/programs/{program}/replays/{replay}", DESK, "owner"),
     "merchant-promoters": ("/merchant/promoters/", DESK, "owner"),
     "merchant-decisions": ("/merchant/decisions/", DESK, "owner"),
+    "merchant-reports": ("/merchant/reports/", DESK, "owner"),
     "merchant-shops": ("/merchant/shops/", DESK, "owner"),
     "merchant-connect": ("/merchant/shops/new", DESK, "owner"),
     "merchant-connect-shop": ("/merchant/shops/new?platform=shopify", DESK, "owner"),
@@ -42,7 +47,9 @@ PAGES = {
     ),
     "promoter": ("/promoter/", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
+    "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
+    "promoter-reports": ("/promoter/reports/", PHONE, "xunian"),
     "promoter-claims": ("/promoter/claims/", PHONE, "ana"),
     "promoter-team": ("/promoter/team/", PHONE, "xunian"),
     "promoter-wallet": ("/promoter/wallet/", PHONE, "xunian"),
@@ -66,6 +73,9 @@ PAGES = {
     "promoter-statement": ("/promoter/wallet/statement", PHONE, "xunian"),
     "agency-statement": ("/agency/statement", DESK, "agency"),
     "operator-decided": ("/operator/decided/", DESK, "operator"),
+    "merchant-coupons": ("/merchant/coupons/", DESK, "owner"),
+    "merchant-coupon": ("/merchant/coupons/{coupon}", DESK, "owner"),
+    "merchant-coupon-form": ("/merchant/coupons/new", DESK, "owner"),
     "merchant-grades": ("/merchant/grades/", DESK, "owner"),
     "merchant-grade": ("/merchant/grades/new", DESK, "owner"),
     "agency": ("/agency/", DESK, "agency"),
@@ -82,9 +92,18 @@ PAGES = {
 def address(path, lang):
     """With the demo's own keys in it, and the language: a person's comes before the browser's."""
     replay = db.session.scalars(sa.select(Simulation)).one()
+    coupon = db.session.scalars(sa.select(Coupon)).one()
+    link = db.session.scalars(
+        sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
+    ).one()
     mine = sa.select(sa.func.min(Shop.id)).where(Shop.merchant_id == replay.merchant_id)
-    shop = db.session.scalar(mine)
-    here = path.format(program=replay.program_id, replay=replay.id, shop=shop)
+    here = path.format(
+        program=replay.program_id,
+        replay=replay.id,
+        coupon=coupon.id,
+        link=link.code,
+        shop=db.session.scalar(mine),
+    )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"
 
 

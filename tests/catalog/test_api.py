@@ -328,9 +328,30 @@ def test_products_are_their_merchant_s_business(as_ana, as_berta, ana):
     assert as_berta("PUT", "/products/bulk", bulk).status_code == 404
 
 
+def test_what_the_shop_tells_is_read_and_some_of_it_may_be_written(as_ana, ana):
+    shop = a_shop(ana)
+    more = {
+        "description": "Couro", "images": ["https://cdn.test/a.png"],
+        "list_price": {"amount": 250_00, "currency": shop.currency},
+        "price_until": "2026-12-24T00:00:00Z",
+    }  # fmt: skip
+    made = as_ana("POST", "/products", new_product(shop) | more).json
+
+    assert {name: made[name] for name in more} == more
+    assert (made["sold"], made["gone_at"], made["synced_at"]) == (None, None, None)
+    path = f"/products/{made['id']}"
+    wrong = as_ana("PATCH", path, {"images": ["nowhere"]}, **{"If-Match": '"1"'})
+    assert pointers(wrong) == ["/images/0"]
+    changed = as_ana("PATCH", path, {"list_price": None}, **{"If-Match": '"1"'}).json
+    assert (changed["list_price"], changed["description"]) == (None, "Couro")
+    service.take_products(shop, [], [service.Gone(made["external_id"], shop_version=1)])
+    assert as_ana("GET", path).json["gone_at"] is not None
+
+
 def test_a_promoter_sees_what_can_be_promoted(client, ana, berta):
     shop, other_shop = a_shop(ana), a_shop(ana)
-    shown, hidden = a_product(shop), a_product(shop)
+    shown, hidden, gone = a_product(shop), a_product(shop), a_product(shop)
+    service.take_products(shop, [], [service.Gone(gone.external_id, shop_version=1)])
     elsewhere = a_product(other_shop)
     foreign = a_product(a_shop(berta))
     service.change_product(shop, hidden, {"hidden": True})
@@ -342,7 +363,7 @@ def test_a_promoter_sees_what_can_be_promoted(client, ana, berta):
 
     assert [each["id"] for each in found] == [prd(shown)]
     assert as_promoter("GET", f"/products/{prd(shown)}").status_code == 200
-    for product in (hidden, elsewhere, foreign):
+    for product in (hidden, gone, elsewhere, foreign):
         assert as_promoter("GET", f"/products/{prd(product)}").status_code == 404
     assert as_promoter("POST", "/products", new_product(shop)).status_code == 403
 

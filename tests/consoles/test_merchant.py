@@ -2,12 +2,14 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from affiliate import clock as time
 from affiliate import ids
+from affiliate.catalog import service as shops
 from affiliate.catalog.models import Platform, Product, Shop
 from affiliate.catalog.platforms import connection
 from affiliate.config import ROOT
@@ -212,6 +214,53 @@ def test_a_product_is_published_and_a_wrong_one_explained(client, town):
     assert client.post("/merchant/products/new", data=typed).status_code == 303
 
     assert "Vestido 👗" in client.get("/merchant/products/").text
+
+
+def test_products_say_how_they_are_kept_and_a_shop_is_read_again(client, town, rung):
+    sign_in(client, town.owner)
+    told_only = a_shop(town.merchant, platform="shopify")
+    credentials = {"webhook_secret": "s", "consumer_key": "ck", "consumer_secret": "cs"}
+    asked, _ = shops.create_shop(
+        town.merchant.id, platform="woocommerce", domain="woo.example.com", currency="BRL",
+        country="BR", credentials=credentials,
+    )  # fmt: skip
+    facts = shops.ProductFacts(
+        "p1", "Bolsa", "https://woo.example.com/1", price=90_00, list_price=120_00, shop_version=1
+    )
+    shops.take_products(asked, [facts, replace(facts, external_id="p2", gone=True)])
+
+    page = client.get("/merchant/products/")
+
+    assert "1 product<" in page.text
+    assert "By webhook only" in page.text
+    assert "Not read yet" in page.text
+    assert "Not on sale in the shop" in page.text
+    assert re.search(r"<s class=\"under\">.*120,00|<s class=\"under\">.*120\.00", page.text)
+    rung.clear()
+    assert client.post(f"/merchant/shops/{asked.id}/read-again").status_code == 303
+    assert rung == [("workers.intake.pull_products", town.merchant.id, asked.id)]
+    assert "Being read" in client.get("/merchant/products/").text
+    client.post(f"/merchant/shops/{told_only.id}/read-again")
+    assert "gave no access token" in client.get("/merchant/products/").text
+    assert len(rung) == 1
+
+
+def test_products_come_from_a_file_or_its_faults_are_told(client, town):
+    sign_in(client, town.owner)
+    head = "external_id,title,url,price\n"
+    good = f"{head}p1,Bolsa,https://{town.shop.domain}/1,9.90\n"
+
+    def upload(content):
+        sent = {"shop": town.shop.id, "file": (io.BytesIO(content.encode()), "p.csv")}
+        return client.post("/merchant/products/file", data=sent)
+
+    refused = upload(good + "p2,<i>x</i>,https://evil.example/,x\n")
+    assert refused.status_code == 422
+    assert "/rows/3/url" in refused.text
+    assert "/rows/3/price" in refused.text
+    assert "Bolsa" not in client.get("/merchant/products/").text
+    assert upload(good).status_code == 303
+    assert "Bolsa" in client.get("/merchant/products/").text
 
 
 def a_form(**changes):

@@ -1,5 +1,6 @@
 """Market and share sheet: what may be shared, one link however often one taps, and the label."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
@@ -232,6 +233,28 @@ def test_the_caption_has_the_label_in_its_language_wherever_it_goes(client, town
     for words in (caption, parse_qs(whatsapp)["text"][0], copied, shared):
         assert LABELS[tag] in words.split("Camisa Sol")[0]
         assert "/s/" in words
+
+
+def test_the_page_in_between_changes_link_caption_and_code_together(client, town):
+    sign_in(client, town.user)
+    sheet = share(client, town.product).headers["Location"]
+
+    straight, between = (client.get(f"{sheet}{way}").text for way in ("", "?way=page"))
+
+    for page, way, other in ((straight, "s", "p"), (between, "p", "s")):
+        assert f"/{way}/" in page.split('class="caption"')[1].split("</blockquote>")[0]
+        assert re.search(rf'src="/{way}/\w+/qr.svg"', page)
+        assert re.search(rf"<code>http\S+/{way}/\w+</code>", page)
+        assert not re.search(rf"/{other}/\w+/qr.svg", page)
+
+
+def test_a_link_without_a_product_has_no_page_in_between(client, town):
+    sign_in(client, town.user)
+
+    page = client.get(f"/promoter/share/{sheet_key(town.link)}?way=page").text
+
+    assert f"/s/{town.link.code}" in page
+    assert f"/p/{town.link.code}" not in page
 
 
 def test_a_caption_speaks_to_the_buyer_and_not_to_the_promoter(client, town):

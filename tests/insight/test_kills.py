@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,7 @@ from affiliate.links import spool, token
 from affiliate.links.models import Click, LinkDay, SpoolOffset
 from affiliate.links.spool import Spool
 from tests.factories.links import a_link
+from tests.insight.test_writer import CHROME, check_counts
 from workers.clicks import Writer
 
 ROOT = Path(__file__).parents[2]
@@ -91,16 +93,61 @@ def check_books(expected: int):
     ids = db.session.scalars(sa.select(Click.id)).all()
     counted = db.session.scalar(sa.select(sa.func.sum(LinkDay.clicks)))
     assert len(ids) == len(set(ids)) == counted == expected
+    check_counts()
+
+
+def fill(folder: Path, clicks: int, links: list[int]) -> None:
+    """Segments of these links and of some that are gone, by people who come again and again, with
+    a clock that steps back now and then.
+    """
+    mine = Spool(folder, bytes_max=200_000)
+    now = clock.now()
+    for number in range(clicks):
+        link_id = links[number % len(links)] if number % 7 else 10**17 + number % 9
+        at = now + timedelta(seconds=number % 500 - 40 * (number % 11))
+        ip = f"203.0.113.{number % 13}"
+        mine.append(spool.Click(os.urandom(16), at, link_id, ip, CHROME, language="pt"))
+    mine.close()
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_a_database_that_is_away_for_a_while_gets_every_click_once(
+    nursery, folder, committed, seconds
+):
+    with unit_of_work():
+        links = [a_link().id]
+    fill(folder, 4_000, links)
+    nursery.start("writer")
+    nursery.start("writer")
+    wait(lambda: stored() > 0)
+    db.session.remove()
+
+    with sa.create_engine(
+        sa.make_url(committed.database_url).set(database="postgres"),
+        isolation_level="AUTOCOMMIT", poolclass=sa.NullPool,
+    ).connect() as administrator:  # fmt: skip
+        name = sa.make_url(committed.database_url).database
+        away = f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS'
+        administrator.execute(sa.text(f"{away} false"))
+        administrator.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": name},
+        )
+        fill(folder, 1_000, links)
+        time.sleep(seconds)
+        assert spool.segments(folder) != []
+        administrator.execute(sa.text(f"{away} true"))
+
+    db.engine.dispose()
+    wait(lambda: spool.segments(folder) == [])
+    check_books(5_000)
 
 
 def test_writers_killed_again_and_again_store_every_click_once(nursery, folder):
     clicks = 15_000
-    mine = Spool(folder, bytes_max=200_000)
-    for number in range(clicks):
-        mine.append(
-            spool.Click(os.urandom(16), clock.now(), number % 300, "203.0.113.9", "Chrome/130.0")
-        )
-    mine.close()
+    with unit_of_work():
+        links = [a_link().id for _ in range(3)]
+    fill(folder, clicks, links)
     assert len(spool.segments(folder)) > 3
 
     kills = 0

@@ -1,5 +1,6 @@
 """From the spool into the database."""
 
+import random
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,10 +10,12 @@ import sqlalchemy as sa
 from affiliate import clock as time
 from affiliate.db import db, unit_of_work
 from affiliate.insight import queries, service, store
+from affiliate.insight.store import segments, writing
 from affiliate.links import spool
 from affiliate.links.models import Click as Row
 from affiliate.links.models import LinkDay, SpoolOffset
 from affiliate.links.spool import Click, Spool
+from tests.factories.links import a_link
 from workers.clicks import Writer
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -30,8 +33,16 @@ def writer(tmp_path):
     return Writer(tmp_path)
 
 
+CHROME = (
+    "Mozilla/5.0 (Linux; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/131.0.0.0 Mobile Safari/537.36"
+)
+
+
 def click(number: int, *, link_id: int = 7, at: datetime = NOON, **fields) -> Click:
-    return Click(number.to_bytes(16), at, link_id, **fields)
+    """Each of somebody else."""
+    given = {"ip": f"198.51.100.{number % 250}", "user_agent": CHROME} | fields
+    return Click(number.to_bytes(16), at, link_id, **given)
 
 
 def stored() -> list[int]:
@@ -312,24 +323,27 @@ def test_a_batch_that_is_not_committed_leaves_no_trace(committed, tmp_path):
     assert (stored(), offsets()) == ([1], {})
 
 
-@pytest.mark.parametrize("moment", ["keep", "_insert", "_address", "forget"])
+@pytest.mark.parametrize(
+    ("module", "moment"),
+    [(store, "keep"), (writing, "_insert"), (segments, "advance"), (store, "forget")],
+)
 def test_a_connection_cut_at_any_moment_costs_a_round_and_no_click(
-    committed, tmp_path, monkeypatch, moment
+    committed, tmp_path, monkeypatch, module, moment
 ):
-    """Before the first statement, before and within the COPY, and before the segment goes."""
+    """Before the first statement, before and after the COPY, and before the segment goes."""
     mine, writer = Spool(tmp_path), Writer(tmp_path)
     mine.append(click(1))
     writer.drain()
     mine.append(click(2))
     mine.close()
-    function = getattr(store, moment)
+    function = getattr(module, moment)
 
     def cut(*arguments, **named):
         _cut_connections(committed)
         return function(*arguments, **named)
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, moment, cut)
+        broken.setattr(module, moment, cut)
         writer.drain()
         assert writer.in_trouble
 
@@ -386,11 +400,13 @@ def test_months_are_made_from_the_last_to_three_ahead_and_only_once(clock):
     clock.stand("2026-12-31T23:59:59Z")
 
     assert store.make_partitions() == [
-        "clicks_2026_11", "clicks_2026_12", "clicks_2027_01", "clicks_2027_02", "clicks_2027_03"
-    ]  # fmt: skip
+        f"{table}_{month}"
+        for table in ("clicks", "visits")
+        for month in ("2026_11", "2026_12", "2027_01", "2027_02", "2027_03")
+    ]
     assert store.make_partitions() == []
     clock.move(seconds=1)
-    assert store.make_partitions() == ["clicks_2027_04"]
+    assert store.make_partitions() == ["clicks_2027_04", "visits_2027_04"]
 
 
 def test_clicks_of_a_month_that_comes_late_move_into_it(mine, writer, clock):
@@ -443,7 +459,7 @@ def test_two_at_once_make_each_month_once(app, committed):
         each.join()
 
     assert errors == []
-    assert len(made) == len(set(made)) == 5
+    assert len(made) == len(set(made)) == 10
 
 
 def test_the_job_makes_them_too(committed):
@@ -452,3 +468,212 @@ def test_the_job_makes_them_too(committed):
     make_partitions()
 
     assert store.make_partitions() == []
+
+
+# --- what is counted -------------------------------------------------------------------------
+
+BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+CARD = "facebookexternalhit/1.1"
+
+
+def reasons() -> dict[int, str | None]:
+    found = db.session.execute(sa.select(Row.id, Row.reason))
+    return {int.from_bytes(row.id): row.reason for row in found}
+
+
+def after(seconds: int) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def check_counts():
+    """What is counted equals what the rows say, for every link, merchant, promoter and value."""
+    rows = """
+        SELECT c.link_id, l.merchant_id, l.promoter_id, (c.at AT TIME ZONE coalesce(m.timezone, 'UTC'))::date AS day,
+               c.reason IS NULL AS valid, c.visitor, c.scanned, coalesce(c.device, '') AS device,
+               coalesce(c.os, '') AS os, coalesce(c.browser, '') AS browser,
+               coalesce(c.app, '') AS app, coalesce(c.country, '') AS country,
+               coalesce(c.language, '') AS language, date_bin('15 minutes', c.at, '2000-01-01Z') AS quarter
+          FROM clicks c LEFT JOIN links l ON l.id = c.link_id LEFT JOIN merchants m ON m.id = l.merchant_id
+    """  # noqa: E501
+    counts = (
+        "count(*), count(*) FILTER (WHERE valid),"
+        " count(DISTINCT (link_id, day, visitor)) FILTER (WHERE valid AND visitor IS NOT NULL),"
+        " count(*) FILTER (WHERE scanned AND valid)"
+    )
+    kept = "clicks, valid_clicks, visitors, scans"
+
+    def same(table: str, key: str, grouped: str, where: str = "true", of: str = "true") -> None:
+        counted = f"SELECT {grouped}, {counts} FROM ({rows}) r WHERE {of} GROUP BY {grouped}"
+        stored = f"SELECT {key}, {kept} FROM {table} WHERE {where}"
+        for one, other in ((counted, stored), (stored, counted)):
+            assert db.session.execute(sa.text(f"({one}) EXCEPT ({other})")).all() == [], table
+
+    same("link_days", "link_id, day", "link_id, day")
+    known = "merchant_id IS NOT NULL"
+    names = ("device", "os", "browser", "app", "country", "language")
+    for name in names:
+        where = f"dimension = '{name}' AND promoter_id = 0"
+        same("click_days", "merchant_id, day, value", f"merchant_id, day, {name}", where, known)
+        if name in ("device", "app", "country"):
+            where = f"dimension = '{name}' AND promoter_id <> 0"
+            same(
+                "click_days", "merchant_id, promoter_id, day, value",
+                f"merchant_id, promoter_id, day, {name}", where, known,
+            )  # fmt: skip
+    total = "dimension = 'total' AND promoter_id"
+    same("click_days", "merchant_id, day", "merchant_id, day", f"{total} = 0", known)
+    same(
+        "click_days", "merchant_id, promoter_id, day", "merchant_id, promoter_id, day",
+        f"{total} <> 0", known,
+    )  # fmt: skip
+    referrers = sa.text(
+        "SELECT coalesce(sum(clicks), 0) FROM click_days WHERE dimension = 'referrer'"
+    )
+    whole = f"SELECT count(*) FROM ({rows}) r WHERE {known}"
+    assert db.session.scalar(referrers) == db.session.scalar(sa.text(whole))
+    # A visitor is counted with the first click of the day, so only those two are compared.
+    counts, kept = "count(*), count(*) FILTER (WHERE valid)", "clicks, valid_clicks"
+    same(
+        "click_quarters", "merchant_id, at", "merchant_id, quarter",
+        "promoter_id = 0 AND at > now() - interval '2 days'",
+        f"{known} AND quarter > now() - interval '2 days'",
+    )  # fmt: skip
+
+
+def test_why_a_click_is_nobody_s_visit(mine, writer):
+    clicks = [
+        (1, {}, None),
+        (2, {"user_agent": BOT}, "bot"),
+        (3, {"user_agent": ""}, "bot"),
+        (4, {"user_agent": CARD}, "preview"),
+        (5, {"prefetched": True}, "prefetch"),
+        (6, {"head": True, "scanned": True}, "head"),
+        (7, {"ip": "unknown", "scanned": True}, None),
+        (8, {"user_agent": "x" * 8192, "referrer": "not an address", "ip": "999.1.1.1"}, None),
+    ]
+    for number, fields, _ in clicks:
+        mine.append(click(number, **fields))
+
+    writer.drain()
+
+    assert reasons() == {number: reason for number, _, reason in clicks}
+    day = db.session.scalars(sa.select(LinkDay)).one()
+    assert (day.clicks, day.valid_clicks, day.visitors, day.scans) == (8, 3, 1, 1)
+
+
+@pytest.mark.parametrize("batches", [[[0, 1, 2, 3]], [[0], [1], [2], [3]], [[1], [0], [3], [2]]])
+def test_of_two_taps_of_one_visitor_one_counts_in_whatever_order_they_come(mine, writer, batches):
+    times = [0, 9, 40, 45]  # seconds
+    for batch in batches:
+        for number in batch:
+            mine.append(click(number, at=after(times[number]), ip="198.51.100.1"))
+        writer.drain()
+
+    assert sorted(filter(None, reasons().values())) == ["repeat", "repeat"]
+    day = db.session.scalars(sa.select(LinkDay)).one()
+    assert (day.clicks, day.valid_clicks, day.visitors) == (4, 2, 1)
+
+
+def test_a_visitor_is_told_by_link_browser_and_day(mine, writer):
+    for number, fields in enumerate(
+        [{}, {"link_id": 8}, {"user_agent": f"{CHROME} x"}, {"at": after(86_400)}]
+    ):
+        mine.append(click(number, **{"ip": "198.51.100.1"} | fields))
+
+    writer.drain()
+
+    assert set(reasons().values()) == {None}
+    assert db.session.scalar(sa.select(sa.func.sum(LinkDay.visitors))) == 4
+
+
+def test_what_is_counted_equals_the_rows(mine, writer, app):
+    with unit_of_work():
+        links = [a_link(), a_link()]
+    rng = random.Random(7)
+    desk = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0"
+    agents = [CHROME, BOT, CARD, f"{CHROME} Instagram 300.0", desk]
+    for number in range(400):
+        mine.append(
+            click(
+                number,
+                link_id=rng.choice([links[0].id, links[1].id, 10**17]),
+                at=time.now() - timedelta(seconds=rng.randrange(150_000)) * rng.choice([0, 1]),
+                ip=rng.choice(["198.51.100.1", "2001:db8::1", "", "203.0.113.7"]),
+                user_agent=(agent := rng.choice(agents)),
+                referrer=rng.choice(["", "https://x.com/", "rubbish\\", "https://www.weibo.com/u"]),
+                language={CHROME: "pt-BR,pt", desk: "zh"}.get(agent, "*"),
+                scanned=rng.random() < 0.2,
+            )
+        )
+        if number % 50 == 0:
+            writer.drain()
+
+    writer.drain()
+    check_counts()
+    db.session.execute(sa.delete(SpoolOffset))
+    assert Writer(writer.folder).drain() == 0
+    check_counts()
+    gone = db.session.get(LinkDay, (10**17, time.now().date()))
+    assert (gone.merchant_id, gone.clicks > 0) == (None, True)
+
+
+# --- what is forgotten -----------------------------------------------------------------------
+
+
+def test_after_thirty_days_only_the_network_of_an_address_stays(mine, writer, clock):
+    clock.stand("2026-11-22T12:00:00Z")
+    for number, ip in enumerate(["198.51.100.7", "2001:db8:1:2::3", "", "198.51.100.8"]):
+        mine.append(click(number, ip=ip, at=NOON + timedelta(days=number // 3)))
+    writer.drain()
+
+    clock.stand("2026-12-22T12:00:01Z")
+    while store.coarsen_addresses():
+        pass
+
+    kept = db.session.scalars(sa.select(sa.cast(Row.ip, sa.Text)).order_by(Row.id)).all()
+    assert kept == ["198.51.100.0/24", "2001:db8:1::/48", None, "198.51.100.8/32"]
+
+
+def test_old_months_go_and_what_was_counted_stays(mine, writer, clock):
+    clock.stand("2026-11-22T12:00:00Z")
+    store.make_partitions()
+    for number, at in enumerate([NOON, NOON - timedelta(days=900), NOON + timedelta(days=900)]):
+        mine.append(click(number, at=at))
+    writer.drain()
+
+    clock.stand("2027-12-01T00:00:00Z")
+    assert [name for name in store.drop_old(months=13) if name.startswith("clicks")] == [
+        "clicks_2026_10"
+    ]
+    clock.stand("2028-01-01T00:00:00Z")
+    assert "clicks_2026_11" in store.drop_old(months=13)
+    assert store.drop_strays(months=13) is False
+
+    assert stored() == [2]
+    assert sum(days().values()) == 3
+
+
+def test_a_reader_is_not_waited_for_long_when_a_month_goes(committed, clock):
+    clock.stand("2026-11-22T12:00:00Z")
+    with unit_of_work():
+        store.make_partitions()
+    clock.stand("2028-11-22T12:00:00Z")
+    with db.engine.begin() as reader:
+        reader.execute(sa.text("SELECT count(*) FROM clicks"))
+        with pytest.raises(sa.exc.OperationalError, match="lock timeout"), unit_of_work():
+            store.drop_old(months=13)
+
+
+def test_quarters_of_an_hour_are_kept_for_three_days(mine, writer, clock):
+    with unit_of_work():
+        link = a_link()
+    clock.stand("2026-11-22T12:00:00Z")
+    mine.append(click(1, link_id=link.id))
+    mine.append(click(2, link_id=link.id, at=NOON - timedelta(days=4)))
+    writer.drain()
+    count = sa.text("SELECT count(*) FROM click_quarters")
+    assert db.session.scalar(count) == 2  # all of the merchant's, and the promoter's
+
+    clock.stand("2026-11-25T12:00:01Z")
+    assert store.forget_quarters() is False
+    assert db.session.scalar(count) == 0

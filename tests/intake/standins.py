@@ -38,7 +38,7 @@ def decimal(minor):
 
 
 class StandIn:
-    """A shop with orders, and a server that tells them."""
+    """A shop with orders and products, and a server that tells them."""
 
     platform = ""
     credentials: ClassVar[dict[str, str]] = {}
@@ -47,6 +47,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self.orders: dict[str, dict] = {}  # id, at, updated, amount, refunded
+        self.products: dict[str, dict] = {}  # id, updated, title, price, was, stock, on
+        self.made = 0  # products, also those that are gone
         self.asked: list[str] = []
         self.between_pages: Callable[[], None] = lambda: None
         self.busy_every = 0
@@ -74,12 +76,39 @@ class StandIn:
                 "id": key, "at": at, "updated": at, "amount": 100_00 + number, "refunded": 0,
             }  # fmt: skip
 
+    def put_on_shelves(self, count, **facts):
+        """Products, each changed a second after the one before, the last one an hour ago."""
+        now = clock.now().replace(microsecond=0)
+        for number in range(count):
+            self.made += 1
+            key = self.product_key(self.made)
+            self.products[key] = {
+                "id": key, "updated": now - timedelta(seconds=3600 + count - number),
+                "title": f"Bolsa {number}", "price": 100_00 + number, "was": None, "stock": 5,
+                "on": True,
+            } | facts  # fmt: skip
+
+    def change(self, key, **facts):
+        self.products[key] |= {"updated": clock.now().replace(microsecond=0)} | facts
+
     def give_back(self, key, minor):
         self.orders[key]["refunded"] += minor
         self.orders[key]["updated"] = clock.now().replace(microsecond=0)
 
     def key(self, number):
         return str(450789000 + number)
+
+    def product_key(self, number):
+        return str(632910000 + number)
+
+    def stocked(self, query, since, until):
+        """The products of a window, oldest change first; without a window all, by id."""
+        if since not in query:
+            return sorted(self.products.values(), key=lambda each: each["id"])
+        begin, end = (datetime.fromisoformat(query[name]) for name in (since, until))
+        begin, end = (at if at.tzinfo else at.replace(tzinfo=UTC) for at in (begin, end))
+        found = [each for each in self.products.values() if begin <= each["updated"] <= end]
+        return sorted(found, key=lambda each: (each["updated"], each["id"]))
 
     def forget_token(self):
         self.token = f"access-{self.renewals + 2}-not-told"
@@ -88,7 +117,8 @@ class StandIn:
         found = [each for each in self.orders.values() if since <= each["updated"] <= until]
         return sorted(found, key=lambda each: (each["updated"], each["id"]))
 
-    # What a subclass says of itself.
+    # What a subclass says of itself; those that tell of products say the same of a product, and
+    # have `told_product`, `product_webhook` and `answer_products`.
 
     def told(self, order):
         """The order as its API tells it."""
@@ -171,6 +201,8 @@ class Shopify(StandIn):
     def answer(self, method, path, query, headers, body):
         if headers["X-Shopify-Access-Token"] != "shpat_1":
             return 401, {}, {"errors": "no"}
+        if "/products" in path:
+            return self.answer_products(path, query)
         if "page_info" in query:
             # The cursor holds the window and the last row that was told: rows push no other away.
             since, until, at, key = json.loads(base64.urlsafe_b64decode(query["page_info"]))
@@ -188,6 +220,49 @@ class Shopify(StandIn):
         told = [self.told(each) for each in shown]
         self.between_pages()
         return 200, links, {"orders": told}
+
+    def told_product(self, product):
+        found = sample("shopify/product.rest-2026-07.ipod-nano.json")
+        variant = found["variants"][0] | {
+            "id": int(product["id"]) + 10**6, "price": decimal(product["price"]),
+            "compare_at_price": decimal(product["was"]) if product["was"] else None,
+            "inventory_quantity": product["stock"], "inventory_policy": "deny",
+            "updated_at": iso(product["updated"]), "title": "Default Title",
+        }  # fmt: skip
+        return found | {
+            "id": int(product["id"]), "title": product["title"], "handle": f"p{product['id']}",
+            "updated_at": iso(product["updated"]), "variants": [variant],
+            "status": "active" if product["on"] else "draft",
+        }  # fmt: skip
+
+    def product_webhook(self, product):
+        gone = product["id"] not in self.products
+        told = {"id": int(product["id"])} if gone else self.told_product(product)
+        body = json.dumps(told).encode()
+        topic = f"products/{'delete' if gone else 'update'}"
+        return {
+            "X-Shopify-Hmac-Sha256": shopify.sign("hush", body), "X-Shopify-Topic": topic,
+        }, body, {}  # fmt: skip
+
+    def answer_products(self, path, query):
+        one = path.rpartition("/")[2].removesuffix(".json")
+        if one in self.products:
+            return 200, {}, {"product": self.told_product(self.products[one])}
+        if one.isdigit():
+            return 404, {}, {"errors": "Not Found"}
+        asked, at, size = query, 0, self.page
+        if "page_info" in query:
+            asked, at = json.loads(base64.urlsafe_b64decode(query["page_info"]))
+        found = self.stocked(asked, "updated_at_min", "updated_at_max")
+        if one == "count":
+            return 200, {}, {"count": len(found)}
+        links = {}
+        if at + size < len(found):
+            cursor = base64.urlsafe_b64encode(json.dumps([asked, at + size]).encode()).decode()
+            links["Link"] = f'<{self.address}{path}?limit=7&page_info={cursor}>; rel="next"'
+        told = [self.told_product(each) for each in found[at : at + size]]
+        self.between_pages()
+        return 200, links, {"products": told}
 
 
 class WooCommerce(StandIn):
@@ -222,6 +297,8 @@ class WooCommerce(StandIn):
     def answer(self, method, path, query, headers, body):
         if headers["Authorization"] != f"Basic {base64.b64encode(b'ck_1:cs_1').decode()}":
             return 401, {}, {"code": "woocommerce_rest_cannot_view"}
+        if path.startswith("/wp-json/wc/v3/products"):
+            return self.answer_products(path, query)
         parts = path.removeprefix("/wp-json/wc/v3/orders").strip("/").split("/")
         if parts[0]:
             order = self.orders.get(parts[0])
@@ -235,6 +312,49 @@ class WooCommerce(StandIn):
         )
         page, size = int(query["page"]), self.page
         told = [self.told(each) for each in found[(page - 1) * size : page * size]]
+        count = {"X-WP-Total": str(len(found)), "X-WP-TotalPages": str(-(-len(found) // size))}
+        self.between_pages()
+        return 200, count, told
+
+    def told_product(self, product):
+        """One with variations names them only."""
+        return sample("woocommerce/product.updated.hookdeck-wc7.4.json") | {
+            "id": int(product["id"]), "name": product["title"],
+            "permalink": f"https://shop.example.com/product/{product['id']}/",
+            "status": "publish" if product["on"] else "draft",
+            "price": decimal(product["price"]), "on_sale": bool(product["was"]),
+            "regular_price": decimal(product["was"] or product["price"]),
+            "date_modified_gmt": iso(product["updated"])[:19],
+            "manage_stock": product["stock"] is not None, "stock_quantity": product["stock"],
+            "variations": [int(product["id"]) + 10**6] if product.get("sizes") else [],
+        }  # fmt: skip
+
+    def told_variation(self, product):
+        return sample("woocommerce/product-variation.docs-732.json") | {
+            "id": int(product["id"]) + 10**6, "price": decimal(product["price"]),
+            "date_modified_gmt": iso(product["updated"])[:19],
+        }  # fmt: skip
+
+    def product_webhook(self, product):
+        gone = product["id"] not in self.products
+        told = {"id": int(product["id"])} if gone else self.told_product(product)
+        body = json.dumps(told).encode()
+        topic = f"product.{'deleted' if gone else 'updated'}"
+        return {
+            "X-WC-Webhook-Signature": woocommerce.sign("hush", body), "X-WC-Webhook-Topic": topic,
+        }, body, {}  # fmt: skip
+
+    def answer_products(self, path, query):
+        parts = path.removeprefix("/wp-json/wc/v3/products").strip("/").split("/")
+        if parts[0]:
+            product = self.products.get(parts[0])
+            if product is None:
+                return 404, {}, {"code": "woocommerce_rest_product_invalid_id"}
+            whole = self.told_product(product)
+            return 200, {}, [self.told_variation(product)] if parts[1:] else whole
+        found = self.stocked(query, "modified_after", "modified_before")
+        page, size = int(query["page"]), self.page
+        told = [self.told_product(each) for each in found[(page - 1) * size : page * size]]
         count = {"X-WP-Total": str(len(found)), "X-WP-TotalPages": str(-(-len(found) // size))}
         self.between_pages()
         return 200, count, told
@@ -265,6 +385,8 @@ class Tiendanube(StandIn):
     def answer(self, method, path, query, headers, body):
         if headers["Authentication"] != "bearer t1" or "Tuike" not in headers["User-Agent"]:
             return 401, {}, {"code": 401}
+        if path.startswith("/v1/271146/products"):
+            return self.answer_products(path, query)
         parts = path.removeprefix("/v1/271146/orders").strip("/").split("/")
         if parts[0]:
             order = self.orders.get(parts[0])
@@ -282,6 +404,41 @@ class Tiendanube(StandIn):
         if not shown:
             return 404, {}, {"code": 404, "description": "Last page is 0"}
         told = [self.told(each) for each in shown]
+        self.between_pages()
+        return 200, {"X-Total-Count": str(len(found))}, told
+
+    def told_product(self, product):
+        found = sample("tiendanube/product.resource.docs-1234.json")
+        updated = iso(product["updated"]).replace("+00:00", "+0000")
+        variant = found["variants"][0] | {
+            "id": int(product["id"]) + 10**6, "stock": product["stock"], "updated_at": updated,
+            "price": decimal(product["was"] or product["price"]),
+            "promotional_price": decimal(product["price"]) if product["was"] else None,
+        }  # fmt: skip
+        return found | {
+            "id": int(product["id"]), "name": {"pt": product["title"]}, "updated_at": updated,
+            "published": product["on"], "variants": [variant],
+        }  # fmt: skip
+
+    def product_webhook(self, product):
+        event = "updated" if product["id"] in self.products else "deleted"
+        told = sample("tiendanube/webhook.product-created.docs.json") | {
+            "store_id": 271146, "event": f"product/{event}", "id": int(product["id"]),
+        }  # fmt: skip
+        body = json.dumps(told).encode()
+        return {"x-linkedstore-hmac-sha256": tiendanube.sign("hush", body)}, body, {}
+
+    def answer_products(self, path, query):
+        one = path.removeprefix("/v1/271146/products").strip("/")
+        if one:
+            found = self.products.get(one)
+            return (200, {}, self.told_product(found)) if found else (404, {}, {"code": 404})
+        found = self.stocked(query, "updated_at_min", "updated_at_max")
+        page, size = int(query["page"]), self.page
+        shown = found[(page - 1) * size : page * size]
+        if not shown:
+            return 404, {}, {"code": 404, "description": "Last page is 0"}
+        told = [self.told_product(each) for each in shown]
         self.between_pages()
         return 200, {"X-Total-Count": str(len(found))}, told
 
@@ -331,6 +488,8 @@ class MercadoLibre(WithTokens):
             return 200, {}, {"access_token": new[0], "refresh_token": new[1], "expires_in": 21600}
         if headers["Authorization"] != f"Bearer {self.token}":
             return 401, {}, {"message": "invalid access token"}
+        if "/items" in path:
+            return self.answer_products(path, query)
         if path != "/orders/search":
             order = self.orders.get(path.removeprefix("/orders/"))
             return (200, {}, self.told(order)) if order else (404, {}, {"error": "not_found"})
@@ -342,6 +501,40 @@ class MercadoLibre(WithTokens):
         told = [self.told(each) for each in found[offset : offset + self.page]]
         self.between_pages()
         return 200, {}, {"results": told, "paging": {"total": len(found), "offset": offset}}
+
+    def product_key(self, number):
+        return f"MLB{632910000 + number}"
+
+    def told_product(self, product):
+        return sample("mercadolibre/item.resource.after-docs.json") | {
+            "id": product["id"], "title": product["title"], "currency_id": "BRL",
+            "price": product["price"] / 100, "available_quantity": product["stock"],
+            "original_price": product["was"] / 100 if product["was"] else None,
+            "permalink": f"https://produto.shop.example.com/{product['id']}",
+            "last_updated": iso(product["updated"]), "sold_quantity": 3,
+            "status": "active" if product["on"] else "closed",
+        }  # fmt: skip
+
+    def product_webhook(self, product):
+        told = sample("mercadolibre/notification.items.example.json")
+        told |= {"resource": f"/items/{product['id']}", "sent": clock.now().isoformat()}
+        return {}, json.dumps(told).encode(), {}
+
+    def answer_products(self, path, query):
+        if path.startswith("/users/"):
+            assert query["search_type"] == "scan"
+            found = self.stocked(query, "since", "until")
+            at = int(query.get("scroll_id", 0))
+            ids = [each["id"] for each in found[at : at + self.page]]
+            self.between_pages()
+            told = {"results": ids, "scroll_id": str(at + self.page)}
+            return 200, {}, told | {"paging": {"total": len(found)}}
+        if "ids" in query:
+            asked = [self.products.get(key) for key in query["ids"].split(",")]
+            told = [(200, self.told_product(each)) if each else (404, {}) for each in asked]
+            return 200, {}, [{"code": code, "body": body} for code, body in told]
+        found = self.products.get(path.removeprefix("/items/"))
+        return (200, {}, self.told_product(found)) if found else (404, {}, {"error": "not_found"})
 
 
 class TikTok(WithTokens):
@@ -673,4 +866,5 @@ class WeChat(WithTokens):
 
 
 PULLED = (Shopify, WooCommerce, Tiendanube, MercadoLibre, Stripe, TikTok, Shopee)
+STOCKED = (Shopify, WooCommerce, Tiendanube, MercadoLibre)  # that tell of their products
 FETCHED = (Tiendanube, MercadoLibre, Stripe, TikTok, Shopee, WeChat)

@@ -15,6 +15,8 @@ from affiliate.catalog.platforms import connection
 from affiliate.catalog.service import Keys
 from affiliate.db import db, unit_of_work
 from affiliate.intake import queries, reading, service
+from affiliate.intake.catalogue.interface import Ground
+from affiliate.intake.catalogue.parts import named
 from affiliate.intake.models import Event
 from affiliate.intake.platforms import PLATFORMS, Knock, wechat, woocommerce
 from affiliate.intake.reading import Unreadable
@@ -30,6 +32,7 @@ BODIES = {
     for path in sorted(SAMPLES.glob("*/*.json"))
     if "headers" not in path.name and "vectors" not in path.name
 }
+GROUND = Ground("example.com", "USD", "BR")
 KEYS = Keys(
     ("hush",), {"consumer_key": "k", "consumer_secret": "s", "app_id": "a", "store_id": "1"}
 )
@@ -64,6 +67,7 @@ def read(platform, body):
     """As a worker does it; only an Unreadable may come out. What was read is within bounds."""
     with suppress(Unreadable):
         node = reading.load(body)
+        read_product(PLATFORMS[platform].catalogue, node)
         PLATFORMS[platform].order_key(node)
         PLATFORMS[platform].thin(KEYS, node)
         for report in PLATFORMS[platform].read(node):
@@ -73,6 +77,18 @@ def read(platform, body):
             for refund in getattr(report, "refunds", ()):
                 assert refund.amount is None or 0 <= refund.amount <= LARGEST
     return True
+
+
+def read_product(catalogue, node):
+    """The same of a product."""
+    with suppress(Unreadable):
+        if catalogue and named(catalogue, node, "products/delete") is not None:
+            catalogue.thin(KEYS, node)
+            facts = catalogue.read(node, GROUND)
+            for each in (facts, *facts.variants) if facts else ():
+                assert each.price is None or 0 <= each.price <= LARGEST
+                assert len(each.title) <= 300
+                json.dumps([each.title, each.external_id]).encode()
 
 
 @pytest.mark.parametrize("path", BODIES, ids=lambda path: f"{path.parent.name}/{path.stem}")

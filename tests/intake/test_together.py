@@ -30,6 +30,7 @@ def a_row(shop, key, **changed):
         "topic": "orders/paid",
         "body": b"\x00sealed",
         "thin": False,
+        "goods": False,
         "now": service.clock.now(),
     } | changed
 

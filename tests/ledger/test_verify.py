@@ -10,6 +10,7 @@ from affiliate import cli, clock
 from affiliate.commissions.models import Entry, State
 from affiliate.db import db, unit_of_work
 from affiliate.ledger import service as ledger
+from affiliate.ledger import verify as proof
 from affiliate.ledger.service import Code, Posting
 from affiliate.ledger.verify import CHECKS, check, verify
 from affiliate.money import Money
@@ -320,6 +321,11 @@ def test_the_command_seals(committed):
 
 def make_business_committed():
     an_entry(a_merchant(), a_promoter(), 500, state=State.PENDING)
+
+
+def test_good_books_are_proved_by_reading_their_rows_once(business):
+    for merchant_id in (None, *db.session.scalars(sa.text("SELECT id FROM merchants")).all()):
+        assert proof._agreed(merchant_id) == proof.AT_ONCE
 
 
 def test_every_check_says_what_it_proves():

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affiliate.links.rules import Answer, Facts, Visit, answer
+from affiliate.links.rules import Answer, Facts, Visit, answer, handed_on
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FACTS = Facts(
     id=7,
     code="abc234",
+    subjects=(),
     url="https://shop.example/p/1",
     sub_ids=(),
     home="https://shop.example/",
@@ -22,8 +23,12 @@ FACTS = Facts(
     paused_at=None,
     stopped=False,
     sold_out=False,
+    gone=False,
+    when_sold_out="redirect",
     title="Bag",
     image_url=None,
+    product=(1, 1),
+    promoter_id=1,
 )
 CHROME = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 UTM = "utm_source=tuike&utm_medium=affiliate"
@@ -154,6 +159,42 @@ def test_who_comes_for_a_sold_out_product_still_came_through_the_promoter():
     facts = replace(FACTS, sold_out=True, fallback_url="https://shop.example/sale")
 
     assert visit(facts=facts) == Answer(f"https://shop.example/sale?tk=TOKEN&{UTM}", counts=True)
+
+
+@pytest.mark.parametrize(
+    ("when_sold_out", "facts", "location", "counts"),
+    [
+        ("redirect", {"sold_out": True}, f"https://shop.example/?tk=TOKEN&{UTM}", True),
+        ("redirect", {"gone": True}, f"https://shop.example/?tk=TOKEN&{UTM}", True),
+        ("pause", {"sold_out": True}, "https://shop.example/", False),
+        ("pause", {"gone": True}, "https://shop.example/", False),
+        ("ignore", {"sold_out": True}, f"https://shop.example/p/1?tk=TOKEN&{UTM}", True),
+        # Ordered in advance is what comes back, not what the shop took away.
+        ("ignore", {"gone": True}, f"https://shop.example/?tk=TOKEN&{UTM}", True),
+        ("pause", {}, f"https://shop.example/p/1?tk=TOKEN&{UTM}", True),
+    ],
+)
+def test_the_program_says_what_links_to_sold_out_products_do(
+    when_sold_out, facts, location, counts
+):
+    facts = replace(FACTS, when_sold_out=when_sold_out, **facts)
+
+    assert visit(facts=facts) == Answer(location, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("query", "handed"),
+    [
+        ("", ""),
+        ("q", "q"),
+        ("utm_source=ig&q&lang=pt-BR", "utm_source=ig&q"),
+        ("%6Cang=x&a=%E4%BD%A0", "a=%E4%BD%A0"),
+        ('a="><script>', "a=%22%3E%3Cscript%3E"),
+        ("x=" + "y" * 8000, ""),
+    ],
+)
+def test_the_page_in_between_hands_on_what_the_visitor_brought(query, handed):
+    assert handed_on(query, without={"lang"}) == handed
 
 
 def test_head_leads_to_the_same_place_and_does_not_count():

@@ -236,6 +236,16 @@ def test_a_sold_out_product_leads_to_the_shop_with_the_token(visit, clicks):
     assert len(clicks()) == 1
 
 
+def test_a_product_that_the_shop_has_no_more_leads_to_the_shop(visit):
+    product = a_product()
+    link = a_link(a_program(_merchant_of(product)), product=product)
+    gone = catalog.Gone(product.external_id, shop_version=1)
+
+    catalog.take_products(_shop_of(product), [], [gone])
+
+    assert urlsplit(visit(link).location).path == "/"
+
+
 def test_a_product_that_moves_takes_its_links_along(visit):
     product = a_product()
     link = a_link(a_program(_merchant_of(product)), product=product)
@@ -321,11 +331,12 @@ def test_a_code_asked_for_before_its_link_works_once_it_is_there(client):
 
 
 def test_the_memory_of_links_is_bounded(app, client, monkeypatch):
-    monkeypatch.setattr("affiliate.links.lookup.LINKS_MAX", 10)
-    for number in range(30):
-        client.get(f"/s/unknown{number}")
+    monkeypatch.setattr("affiliate.links.lookup.LINKS_MAX", 3)
+    program, promoter = a_program(), a_promoter()
+    for _ in range(5):
+        client.get(f"/s/{a_link(program, promoter).code}")
 
-    assert len(app.extensions["links"]._known) == 10
+    assert len(app.extensions["links"]._known) == 3
 
 
 def test_only_reading_is_answered(client):

@@ -56,8 +56,10 @@ class Exchange:
             return False
 
     @contextmanager
-    def stream(self, channel: str, user_id: int = 1) -> Iterator[Stream]:
-        ticket = token.make(SETTINGS, Ticket(user_id, channel))
+    def stream(
+        self, channel: str, user_id: int = 1, also: tuple[str, ...] = ()
+    ) -> Iterator[Stream]:
+        ticket = token.make(SETTINGS, Ticket(user_id, channel, also))
         with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as door:
             door.sendall(f"GET /live/{ticket} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             with door.makefile("rb") as lines:

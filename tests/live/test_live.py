@@ -19,7 +19,7 @@ from affiliate import servers
 from affiliate.db import db, unit_of_work
 from affiliate.intake import service as intake
 from affiliate.links import token as clicks
-from affiliate.live import channels, token
+from affiliate.live import channels, server, token
 from affiliate.live.token import Ticket
 from affiliate.orders.models import Order
 from affiliate.people.models import Role
@@ -164,6 +164,19 @@ def test_one_person_holds_a_dozen_streams_and_another_is_not_kept_out(live):
     wait(lambda: live.may_listen(user_id=77))
 
 
+def test_strangers_leave_room_for_those_who_work_here(monkeypatch):
+    monkeypatch.setattr(server, "CONNECTIONS_OF_ANYBODY", 2)
+    board = server.Switchboard()
+    board.hears = True
+    stranger = Ticket(token.ANYBODY, channels.product(1, 1))
+    for _ in range(2):
+        assert board.refusal(stranger) is None
+        board.join(server.Listener(stranger))
+
+    assert board.refusal(stranger) == 429
+    assert board.refusal(Ticket(7, channels.merchant(1))) is None
+
+
 def test_a_thousand_idle_pages_fit_and_all_are_told(live):
     doors = []
     try:
@@ -268,6 +281,17 @@ def overview(client, merchant, **options):
     assert page.status_code == 200
     address = re.search(r'data-live="([^"]*)"', page.text)[1]
     return owner, address, page.headers["Content-Security-Policy"]
+
+
+def test_a_page_hears_of_the_goods_it_shows(live, client, sale):
+    """One stream, however many merchants' goods are on it; nobody else is told."""
+    text = token.make(SETTINGS, Ticket(1, "promoter:1", ("goods:7", "goods:8")))
+    assert token.read(SETTINGS, text).channels == ("promoter:1", "goods:7", "goods:8")
+    with live.stream("promoter:1", also=("goods:7", "goods:8")) as market:
+        market.begin()
+        announce("goods:9")
+        announce("goods:8")
+        assert market.next() == "event: news"
 
 
 def connects(policy):

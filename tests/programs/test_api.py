@@ -96,6 +96,7 @@ def test_a_program_is_made_as_it_is_asked_for(as_ana, ana):
         "priority": 5,
         "shops": [ids.encode("shp", shop.merchant_id, shop.id)],
         "fallback_url": f"https://{shop.domain}/sale",
+        "sold_out": "pause",
     }
 
     made = as_ana("POST", "/programs", new_program(ana, **asked)).json

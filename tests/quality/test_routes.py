@@ -49,6 +49,8 @@ SENT = {
         "order_number": "1", "evidence": "e",
     },
     "POST /api/v1/coupons": {"program": "program_id", "promoter": "promoter_id", "code": "X"},
+    "PUT /api/v1/coupons/<coupon_id>/shops/<shop_id>": {"discount": {"percent_ppm": 100_000}},
+    "POST /api/v1/coupons/<coupon_id>/shops/<shop_id>": {"what": "check"},
     "POST /api/v1/sharers": {
         "program": "program_id", "promoter": "promoter_id", "shop": "shop_id", "external_id": "x",
     },
@@ -88,6 +90,7 @@ SENT = {
     "POST /api/v1/invoices/<invoice_id>/refuse": {"reason": "why not"},
     "POST /api/v1/fx-rates/import": {"content": "date,base,quote,rate,source"},
     "POST /finance/tax/remittances": {"merchant": "merchant_id"},
+    "POST /api/v1/product-groups": {"merchant": "merchant_id", "name": "Others"},
     "POST /api/v1/products": {
         "shop": "shop_id", "external_id": "9", "title": "Bolsa", "url": "https://ours.example.com/",
     },
@@ -114,7 +117,10 @@ SENT = {
     "POST /finance/closes/": {"merchant": "merchant_id", "month": "2020-01"},
     "POST /finance/pay-ins/new": {"merchant": "merchant_id"},
     "POST /finance/settlements/new": {"merchant": "merchant_id"},
+    "POST /merchant/reviews/": {"shop": "int:shop_id"},
+    "POST /merchant/reviews/delete": {"origin": "Shopee"},
     "POST /merchant/products/new": {"shop": "int:shop_id"},
+    "POST /merchant/products/file": {"shop": "int:shop_id"},
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
     "POST /promoter/market/join": {"program": "program_id"},
     "POST /promoter/share/": {"product": "product_id"},

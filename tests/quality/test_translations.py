@@ -22,7 +22,7 @@ KEYWORDS = {
     "_p": ((1, "c"), 2),
 }
 # English on purpose: what developers read, and a card that only programs see.
-NOT_FOR_READERS = ("api/", "links/")
+NOT_FOR_READERS = ("api/", "links/card.html", "links/unknown.html")
 NAMES = {"Tuike", "推客"}
 
 Key = tuple[str | None, str]

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from affiliate import events, ids
 from affiliate.attribution.models import Claim, Coupon, Sharer
-from affiliate.catalog.models import Product, Shop
+from affiliate.catalog.models import Product, ProductGroup, Shop
 from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
@@ -67,6 +67,7 @@ ROWS: dict[str, tuple[str, Any]] = {
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
+    "product_group_id": ("pgr", ProductGroup),
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
     "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
     "exception_id": ("exc", ApprovalException),
@@ -86,6 +87,8 @@ INSTEAD = {
     "api.payout_accounts_one_of_agency": {"account_id": "agency_account"},
     "api.tax_one_of_agency": {"profile_id": "agency_profile"},
     "api.payout_accounts_change_of_agency": {"account_id": "agency_account"},
+    "merchant.change_product_group": {"group_id": "product_group_id"},
+    "merchant.end_product_group": {"group_id": "product_group_id"},
     "api.settlements_download": {"settlement_id": "executed"},
 }
 PLACE = re.compile(r"<(?P<kind>int:|path:)?(?P<name>\w+)>")
@@ -252,7 +255,7 @@ def paths(world: World, rule: Rule) -> Iterator[str]:
     """The rule with our house's rows in it; where it names a few words, with each of them."""
     pattern = rule.rule
     for place, instead in INSTEAD.get(rule.endpoint, {}).items():
-        pattern = pattern.replace(f"<{place}>", f"<{instead}>")
+        pattern = re.sub(rf"<(int:)?{place}>", rf"<\1{instead}>", pattern)
     path = PLACE.sub(lambda found: _filled(world, found["kind"], found["name"]), pattern)
     words = WORDS.search(path)
     for word in words[1].split(", ") if words else [""]:

@@ -16,6 +16,7 @@ from affiliate.attribution.service.owning import (
     add_sharer,
     end_coupon,
     end_sharer,
+    note_change,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "end_coupon",
     "end_sharer",
     "known",
+    "note_change",
     "refuse",
     "write",
 ]

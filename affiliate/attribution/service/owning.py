@@ -62,6 +62,12 @@ def end_coupon(coupon: Coupon) -> Coupon:
     return _end(coupon)
 
 
+def note_change(coupon: Coupon) -> None:
+    """Something that belongs to it is another one: who read it before must read it again."""
+    coupon.version += 1
+    db.session.flush()
+
+
 def end_sharer(sharer: Sharer) -> Sharer:
     return _end(sharer)
 

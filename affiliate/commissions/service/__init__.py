@@ -25,6 +25,7 @@ from affiliate.commissions.service.simulating import (
     simulation,
 )
 from affiliate.commissions.service.splitting import split
+from affiliate.commissions.service.touching import take_touched
 
 __all__ = [
     "ConfirmationNeeded",
@@ -47,6 +48,7 @@ __all__ = [
     "simulate",
     "simulation",
     "split",
+    "take_touched",
     "void_order",
     "volumes_of",
 ]

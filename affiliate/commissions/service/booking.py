@@ -14,7 +14,7 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.commissions.service import holding, standing
+from affiliate.commissions.service import holding, standing, touching
 from affiliate.commissions.service.capping import Caps, Granted
 from affiliate.commissions.service.freezing import freeze
 from affiliate.commissions.service.standing import Key, Known, Terms, key_of
@@ -70,6 +70,7 @@ def book(
         traces[order.id] = [*traces[order.id], *granted.notes]
         batch.plan(order, credit, frozen.get(order.id), planned[order.id], kept, granted)
     attribution.write(merchant_id, list(credited.values()), traces)
+    touching.touch(merchant_id, orders)
     if look is not None:
         look(merchant_id, orders, credited)
     postings = batch.write()

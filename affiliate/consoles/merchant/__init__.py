@@ -12,14 +12,18 @@ bp.before_request(guard(Role.MERCHANT_OWNER, Role.MERCHANT_STAFF, Role.MERCHANT_
 bp.register_error_handler(AffiliateError, layout.show_refusal)
 
 from affiliate.consoles.merchant import (  # noqa: E402
+    coupons,
     decisions,
     grades,
     orders,
     overview,
+    product_groups,
     products,
     programs,
     promoters,
     replays,
+    reports,
+    reviews,
     shop_consents,
     shop_copies,
     shops,
@@ -29,14 +33,18 @@ from affiliate.consoles.merchant import (  # noqa: E402
 
 __all__ = [
     "bp",
+    "coupons",
     "decisions",
     "grades",
     "orders",
     "overview",
+    "product_groups",
     "products",
     "programs",
     "promoters",
     "replays",
+    "reports",
+    "reviews",
     "shop_consents",
     "shop_copies",
     "shops",

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.db import db
+from affiliate.insight import store
+from affiliate.insight.store import Question
 from affiliate.money import Money
 
 DAYS = 30
@@ -24,10 +26,6 @@ _BY_DAY = sa.text("""
       ) e ON true
      WHERE o.merchant_id = :merchant AND o.paid_at >= :since AND NOT o.test
      GROUP BY 1, 2 ORDER BY 1, 2
-""")
-_CLICKS = sa.text("""
-    SELECT d.day, sum(d.clicks)::bigint FROM link_days d JOIN links l ON l.id = d.link_id
-     WHERE l.merchant_id = :merchant AND d.day >= :since GROUP BY 1
 """)
 
 
@@ -71,8 +69,8 @@ def overview(merchant_id: int, zone: str) -> Overview:
         of.commission += commission
         of.by_day[day] = commission
         orders[day] = orders.get(day, 0) + count
-    counted = db.session.execute(_CLICKS, {"merchant": merchant_id, "since": days[0]})
-    clicks: dict[date, int] = {day: count for day, count in counted}  # noqa: C416
+    whose = Question(days[0], days[-1], frozenset({merchant_id}))
+    clicks = {each.key: each.valid_clicks for each in store.clicks_by("day", whose)}
     return Overview(
         days,
         sorted(sums.values(), key=lambda each: -each.revenue),

@@ -17,6 +17,9 @@ from affiliate.consoles.merchant import bp
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
+from affiliate.intake import product_files
+from affiliate.intake import products as intake
+from affiliate.intake.sheets import BadFile
 from affiliate.money import Money, share
 from affiliate.people.rules import Right
 from affiliate.programs import queries as programs
@@ -42,16 +45,51 @@ class Row:
 
 @bp.get("/products/")
 def products() -> ResponseReturnValue:
+    return _list()
+
+
+def _list(refusal: AffiliateError | None = None) -> ResponseReturnValue:
     merchant_id = current_merchant_id()
     found, cursor = lists.page(_chosen(merchant_id), [Product.id])
     shops = {shop.id: shop for shop in catalog.shops(merchant_id)}
-    return render_template(
+    page = render_template(
         "merchant/products.html",
         products=_rows(merchant_id, found, shops),
         shops=shops,
+        syncs=[each for each in intake.syncs(shops.values()) if each.is_told],
+        columns=product_files.COLUMNS,
+        refusal=refusal,
         next=cursor,
         may_write=current_caller().may(Right.RUN_MERCHANT),
     )
+    return page, refusal.status if refusal else 200
+
+
+@bp.post("/products/file")
+def take_products() -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    shop = catalog.shop(merchant_id, int(request.form.get("shop") or 0))
+    sent = request.files.get("file")
+    try:
+        taken = product_files.take(shop, sent.read() if sent else b"")
+    except BadFile as refusal:
+        return _list(refusal)
+    words = _("%(products)s products read, of which %(changed)s are new or changed.",
+              **taken._asdict())  # fmt: skip
+    flash(words, "done")
+    return redirect(url_for("merchant.products"), 303)
+
+
+@bp.post("/shops/<int:shop_id>/read-again")
+def read_again(shop_id: int) -> ResponseReturnValue:
+    merchant_id = current_merchant_id()
+    current_caller().require(Right.RUN_MERCHANT, merchant_id)
+    if intake.read_again(merchant_id, shop_id):
+        flash(_("The shop's products are being read."), "done")
+    else:
+        flash(_("This shop cannot be asked: it gave no access token."), "failed")
+    return redirect(url_for("merchant.products"), 303)
 
 
 @bp.get("/products/new")

@@ -14,7 +14,7 @@ from affiliate.errors import AffiliateError, Invalid
 from affiliate.i18n import _
 from affiliate.people.rules import Right
 from affiliate.programs import queries, service
-from affiliate.programs.models import Membership, Program, Terms
+from affiliate.programs.models import Membership, Program, SoldOut, Terms
 from affiliate.programs.rules import Offer
 
 TIERS = 2  # asked for on the page; the API takes as many as the policy allows
@@ -47,6 +47,7 @@ def create_program() -> ResponseReturnValue:
             merchant_id,
             name=_name(),
             enrolment=request.form.get("enrolment", "open"),
+            sold_out=_sold_out(),
             offer=Offer(**_typed_terms()),
         )
     except AffiliateError as refusal:
@@ -74,6 +75,7 @@ def change_program(program_id: int) -> ResponseReturnValue:
         changes = {
             "name": _name(),
             "enrolment": request.form.get("enrolment", found.enrolment),
+            "sold_out": _sold_out(),
             **_typed_terms(),
         }
         service.change_program(found, changes)
@@ -95,6 +97,11 @@ def _name() -> str:
     if not name:
         raise Invalid(_("A program needs a name."))
     return name[:200]
+
+
+def _sold_out() -> SoldOut:
+    typed = request.form.get("sold_out", SoldOut.REDIRECT)
+    return SoldOut(typed) if typed in set(SoldOut) else SoldOut.REDIRECT
 
 
 def _typed_terms() -> dict[str, Any]:

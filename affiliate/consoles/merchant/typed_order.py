@@ -71,9 +71,9 @@ class TypedOrder:
 
     def promoter(self) -> Promoter | None:
         text = self.typed.get("promoter", "").strip()
-        fitting = _fitting(self.program, text) if text else []
-        exact = [each for each in fitting if each.name.casefold() == text.casefold()]
-        found = exact or fitting
+        fit = fitting(self.program, text) if text else []
+        exact = [each for each in fit if each.name.casefold() == text.casefold()]
+        found = exact or fit
         if len(found) == 1:
             return found[0]
         if not text:
@@ -82,7 +82,7 @@ class TypedOrder:
             self.faults["promoter"] = _("Nobody of this name takes part in the program.")
         else:
             self.faults["promoter"] = _("Several people fit. Choose one:")
-            self.choices = _labels(found[:8])
+            self.choices = labels(found[:8])
         return None
 
     def order(self) -> tuple[Order, dict[str, Any]]:
@@ -190,14 +190,14 @@ def suggestions(program: Program, shop: Shop) -> dict[str, Any]:
     products = catalog.suggested(program.merchant_id, [shop.id])
     rules = rule_words.standing(program, clock.now())
     return {
-        "promoters": _labels(_fitting(program, "")),
+        "promoters": labels(fitting(program, "")),
         "products": products,
         "categories": sorted({each.category for each in products if each.category}),
         "contents": sorted({each for worded in rules for each in worded.rule.conditions.contents}),
     }
 
 
-def _fitting(program: Program, text: str) -> list[Promoter]:
+def fitting(program: Program, text: str) -> list[Promoter]:
     """Who takes part and whose name has this in it; a public id at the end is one person."""
     wanted = (
         sa.select(Promoter)
@@ -216,7 +216,7 @@ def _fitting(program: Program, text: str) -> list[Promoter]:
     return list(db.session.scalars(wanted.order_by(Promoter.name, Promoter.id).limit(SUGGESTED)))
 
 
-def _labels(found: Sequence[Promoter]) -> list[str]:
+def labels(found: Sequence[Promoter]) -> list[str]:
     """Names; where two people have the same, with what tells them apart."""
     names = [each.name.casefold() for each in found]
     return [

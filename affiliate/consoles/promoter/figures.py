@@ -1,7 +1,7 @@
 """A promoter's numbers: set-based, per currency, never added across currencies."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from affiliate import clock
 from affiliate.consoles import purses
 from affiliate.db import db
+from affiliate.insight import store
+from affiliate.insight.store import Question
 from affiliate.money import Money
 
 DAYS = 14  # of the small picture of clicks
@@ -22,15 +24,6 @@ _EARNED = sa.text("""
       FROM entries e JOIN orders o ON o.merchant_id = e.merchant_id AND o.id = e.order_id
      WHERE e.payee_id = :promoter AND e.payee_kind = 'promoter'
        AND e.created_at >= :entered AND o.placed_at >= :month
-     GROUP BY 1
-""")
-_CLICKS_SINCE = sa.text("""
-    SELECT count(*) FROM clicks
-     WHERE link_id IN (SELECT id FROM links WHERE promoter_id = :promoter) AND at >= :since
-""")
-_CLICKS_BY_DAY = sa.text("""
-    SELECT day, sum(clicks)::bigint FROM link_days
-     WHERE link_id IN (SELECT id FROM links WHERE promoter_id = :promoter) AND day >= :since
      GROUP BY 1
 """)
 
@@ -86,17 +79,18 @@ def today(promoter_id: int, zone: ZoneInfo, *, usual: str) -> Today:
         by_worth or [Earned(usual)],
         orders,
         _clicks_since(promoter_id, midnight),
-        _clicks_by_day(promoter_id),
+        _clicks_by_day(promoter_id, midnight.date()),
     )
 
 
 def _clicks_since(promoter_id: int, since: datetime) -> int:
-    return db.session.scalar(_CLICKS_SINCE, {"promoter": promoter_id, "since": since}) or 0
+    whose = Question(since.date(), since.date(), promoter_ids=frozenset({promoter_id}))
+    return sum(each.valid_clicks for each in store.clicks_since(since.astimezone(UTC), whose))
 
 
-def _clicks_by_day(promoter_id: int) -> list[int]:
-    last = clock.now().date()  # days of the rollup are in UTC
-    days: list[date] = [last - timedelta(days=back) for back in reversed(range(DAYS))]
-    rows = db.session.execute(_CLICKS_BY_DAY, {"promoter": promoter_id, "since": days[0]})
-    clicks = {day: count for day, count in rows}  # noqa: C416
+def _clicks_by_day(promoter_id: int, today: date) -> list[int]:
+    """Days are those of each merchant's own calendar."""
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    whose = Question(days[0], today, promoter_ids=frozenset({promoter_id}))
+    clicks = {each.key: each.valid_clicks for each in store.clicks_by("day", whose)}
     return [clicks.get(day, 0) for day in days]

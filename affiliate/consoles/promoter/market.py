@@ -74,6 +74,7 @@ class Goods:
     place: Place
     rate_ppm: int | None  # None: an amount for each piece, whatever it costs
     price: Money | None
+    list_price: Money | None  # while the price is reduced
     earns: Money | None
 
 
@@ -93,6 +94,7 @@ def market() -> ResponseReturnValue:
         goods=goods_of(found, mine, promoter.id),
         next=cursor,
         mine=mine,
+        merchants={each.program.merchant_id for each in mine},
         grades=_grades(promoter.id, mine),
         offers=[each for each in places if each.state != MembershipState.ACTIVE],
     )
@@ -167,6 +169,7 @@ def visible(promoter_id: int, country: str | None = None) -> sa.Select[Any]:
     """Products this promoter may share, everywhere or in one country."""
     return sa.select(Product).where(
         Product.hidden_at.is_(None),
+        Product.gone_at.is_(None),
         programs.products_of_promoters([promoter_id]),
         sa.exists().where(
             Shop.merchant_id == Product.merchant_id,
@@ -237,6 +240,7 @@ def _goods(product: Product, shop: Shop, place: Place, earning: Earning) -> Good
         place,
         None if earning.is_amount else earning.ppm,
         None if product.price is None else Money(product.price, product.currency),
+        None if product.list_price is None else Money(product.list_price, product.currency),
         None if earning.amount is None else Money(earning.amount, product.currency),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
@@ -12,12 +13,13 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, captions, market
+from affiliate.consoles.promoter import bp, codes, market
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
+from affiliate.i18n import _
 from affiliate.insight import queries as insight
-from affiliate.links import service
+from affiliate.links import captions, service
 from affiliate.links import share as sharing
 from affiliate.links.models import Link
 from affiliate.programs.models import MembershipState, Program
@@ -41,7 +43,11 @@ def links() -> ResponseReturnValue:
     mine = sa.select(Link).where(Link.promoter_id == promoter_id)
     found, cursor = lists.page(mine, [Link.id], limit=LINKS)
     return render_template(
-        "promoter/links.html", rows=_rows(promoter_id, found), next=cursor, url=sharing.short_url
+        "promoter/links.html",
+        rows=_rows(promoter_id, found),
+        next=cursor,
+        url=sharing.short_url,
+        codes=[] if request.args.get("cursor") else codes.of(promoter_id),
     )
 
 
@@ -68,17 +74,21 @@ def sheet(link_id: str) -> ResponseReturnValue:
     mine = [p for p in market.places_of(promoter_id) if p.program.id == link.program_id]
     goods = next(iter(market.goods_of([product], mine, promoter_id)), None) if product else None
     tag = _caption_language(shop)
+    in_between = product is not None and request.args.get("way") == "page"
+    url = sharing.page_url(link.code) if in_between else sharing.short_url(link.code)
     caption = captions.caption(
         tag,
         shop.country,
         title=product.title if product else shop.name,
         price=goods.price if goods else None,
-        url=sharing.short_url(link.code),
+        url=url,
     )
     return render_template(
         "promoter/sheet.html",
         link=link,
-        url=sharing.short_url(link.code),
+        url=url,
+        qr=url_for("pages.qr_svg" if in_between else "links.qr_svg", code=link.code),
+        ways=_ways(in_between=in_between) if product else [],
         product=product,
         shop=shop,
         goods=goods,
@@ -92,6 +102,14 @@ def sheet(link_id: str) -> ResponseReturnValue:
         label=captions.label(tag),
         whatsapp=f"https://wa.me/?{urlencode({'text': caption})}",
     )
+
+
+def _ways(*, in_between: bool) -> list[tuple[str, Any, None, bool]]:
+    """Tabs of the two addresses that a link has."""
+    return [
+        (layout.here_with(way=None), _("Straight to the shop"), None, not in_between),
+        (layout.here_with(way="page"), _("With a page in between"), None, in_between),
+    ]
 
 
 def _buyers_first(shop: Shop) -> list[str]:

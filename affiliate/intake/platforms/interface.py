@@ -10,6 +10,7 @@ from werkzeug.datastructures import Headers
 
 from affiliate.catalog.service import Keys
 from affiliate.intake.api import Api, Client, Page, Window
+from affiliate.intake.catalogue.interface import Catalogue
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import Order, RefundNotice
 
@@ -102,3 +103,6 @@ class Platform:
 
     pull: Callable[[Client, Window, str], Page] | None = None
     """A page of what changed in a window, from a cursor on ("" is the first page)."""
+
+    catalogue: Catalogue | None = None
+    """How it tells of its products, if it does."""

@@ -13,6 +13,7 @@ from affiliate import clock, security
 from affiliate.catalog.service import Keys
 from affiliate.intake import reading
 from affiliate.intake.api import Api, Ask, Client, Page, Refused, Token, Window
+from affiliate.intake.catalogue.mercadolibre import CATALOGUE
 from affiliate.intake.platforms import parts
 from affiliate.intake.platforms.interface import Knock, Platform
 from affiliate.intake.reading import Node
@@ -234,4 +235,5 @@ PLATFORM = Platform(
     ),
     fetch=fetch,
     pull=pull,
+    catalogue=CATALOGUE,
 )

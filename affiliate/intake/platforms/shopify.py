@@ -9,12 +9,12 @@ import base64
 import hmac
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from urllib.parse import parse_qs, urlsplit
 
 from affiliate import security
 from affiliate.catalog.service import Keys
 from affiliate.intake import reading
-from affiliate.intake.api import Api, Ask, Client, Page, Window
+from affiliate.intake.api import BUSY, Answer, Api, Ask, Client, Page, Window, next_cursor
+from affiliate.intake.catalogue.shopify import API, CATALOGUE
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, by_content
 from affiliate.intake.reading import Node
@@ -24,7 +24,6 @@ from affiliate.orders.models import Status
 # financial_status, REST Admin API 2026-07. Only these have been paid in full at some time.
 PAID = {"paid", "partially_refunded", "refunded"}
 UNPAID = {"pending", "authorized", "partially_paid", "voided", "expired"}
-API = "/admin/api/2026-07"
 PAGE = 250
 
 
@@ -387,6 +386,19 @@ def _prove(keys: Keys, _token: str, ask: Ask) -> None:
     ask.headers["X-Shopify-Access-Token"] = keys.get("api_token")
 
 
+def _is_busy(answer: Answer) -> bool:
+    """GraphQL asks for patience in an answer 200, and has done nothing then."""
+    told = answer.body.value
+    errors = told.get("errors") if isinstance(told, dict) else None
+    return answer.status in BUSY or (
+        isinstance(errors, list)
+        and any(
+            isinstance(each, dict) and each.get("extensions", {}).get("code") == "THROTTLED"
+            for each in errors
+        )
+    )
+
+
 def pull(client: Client, window: Window, cursor: str) -> Page:
     """Pages follow a cursor of the shop's, so rows that change meanwhile push no other away."""
     given: dict[str, object] = {
@@ -400,17 +412,7 @@ def pull(client: Client, window: Window, cursor: str) -> Page:
     asked = {"page_info": cursor} if cursor else given | {"order": "updated_at asc"}
     answer = client.get(f"{API}/orders.json", {**asked, "limit": PAGE})
     bodies = [reading.dump(each.value) for each in answer.body.get("orders").items()]
-    return Page(bodies, _next_page(answer.headers.get("Link", "")), total)
-
-
-def _next_page(links: str) -> str:
-    """`<https://…?page_info=abc>; rel="next"`, beside others."""
-    for link in links.split(","):
-        address, _, relation = link.strip().partition(">;")
-        if 'rel="next"' in relation:
-            query = parse_qs(urlsplit(address.lstrip("<")).query)
-            return next(iter(query.get("page_info", [])), "")
-    return ""
+    return Page(bodies, next_cursor(answer), total)
 
 
 PLATFORM = Platform(
@@ -419,7 +421,8 @@ PLATFORM = Platform(
     read=read,
     delivery=delivery,
     topic=topic,
-    api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove),
+    api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove, is_busy=_is_busy),
     pull=pull,
     has_checkouts=True,
+    catalogue=CATALOGUE,
 )

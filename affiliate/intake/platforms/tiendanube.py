@@ -12,6 +12,7 @@ from affiliate import security
 from affiliate.catalog.service import Keys
 from affiliate.intake import reading
 from affiliate.intake.api import Api, Ask, Client, Page, Refused, Window
+from affiliate.intake.catalogue.tiendanube import CATALOGUE
 from affiliate.intake.platforms import parts
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, each_time
@@ -204,4 +205,5 @@ PLATFORM = Platform(
     api=Api(base=lambda _: "https://api.tiendanube.com", prove=_prove),
     fetch=fetch,
     pull=pull,
+    catalogue=CATALOGUE,
 )

@@ -15,6 +15,7 @@ from affiliate import security
 from affiliate.catalog.service import Keys
 from affiliate.intake import reading
 from affiliate.intake.api import Api, Ask, Client, Page, Refused, Window
+from affiliate.intake.catalogue.woocommerce import CATALOGUE
 from affiliate.intake.platforms import parts
 from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform
@@ -284,4 +285,5 @@ PLATFORM = Platform(
     api=Api(base=lambda keys: f"https://{keys.domain}", prove=_prove),
     fetch=fetch,
     pull=pull,
+    catalogue=CATALOGUE,
 )

@@ -14,7 +14,7 @@ from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
-from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, Terms
+from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, SoldOut, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 from affiliate.programs.service.cuts import tell_of_cut
 
@@ -46,6 +46,7 @@ def create_program(
     priority: int = 0,
     shop_ids: Collection[int] = (),
     fallback_url: str | None = None,
+    sold_out: str = SoldOut.REDIRECT,
     risk_threshold: int = 100,
     waiver: Waiver | None = None,
 ) -> Program:
@@ -56,6 +57,7 @@ def create_program(
         plan_type=plan_type,
         priority=priority,
         risk_threshold=risk_threshold,
+        sold_out=sold_out,
         shop_ids=_own_shops(merchant_id, shop_ids),
     )
     program.fallback_url = _fallback(program, fallback_url)
@@ -73,7 +75,7 @@ def change_program(
 
     The caller holds the program's row locked.
     """
-    for name in ("name", "enrolment", "plan_type", "priority", "risk_threshold"):
+    for name in ("name", "enrolment", "plan_type", "priority", "risk_threshold", "sold_out"):
         if name in changes:
             setattr(program, name, changes[name])
     if "shop_ids" in changes:

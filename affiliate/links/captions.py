@@ -23,13 +23,14 @@ def language_of(country: str) -> str:
 
 def caption(tag: str, country: str, *, title: str, price: Money | None, url: str) -> str:
     """In this language, with numbers as the buyer's country writes them."""
-    with i18n.read_as(_nearest(tag, country)):
+    with i18n.read_as(nearest(tag, country)):
         words = f"{title} · {formats.price(price)}" if price else title
         invitation = _("I can recommend this: %(url)s", url=url)
         return f"{LABEL} {words}\n{invitation}"
 
 
-def _nearest(tag: str, country: str) -> str:
+def nearest(tag: str, country: str) -> str:
+    """The way of this language's country to write numbers, where we know it."""
     there = f"{tag}-{country}"
     return there if there in i18n.LOCALES else tag
 

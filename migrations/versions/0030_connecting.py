@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0027_connecting"
-down_revision = "0024_goods"
+revision = "0030_connecting"
+down_revision = "0029_insight"
 branch_labels = None
 depends_on = None
 
