@@ -59,7 +59,7 @@ def renew_consent(shop_id: int) -> ResponseReturnValue:
     return _way_there(shop.platform, shop.domain, address)
 
 
-@bp.get("/shops/consent/<platform>")
+@bp.get("/shops/consent/<any(shopify, mercadolibre, tiendanube):platform>")
 def take_consent(platform: str) -> ResponseReturnValue:
     """Where the platform sends its owner back to. Nothing in the address is believed but the code,
     and that only together with what was asked for.
