@@ -29,9 +29,9 @@ from affiliate.config import Settings
 from affiliate.errors import Conflict, invalid
 from affiliate.i18n import _
 from affiliate.intake.api import Answer, Api, Ask, Client, NotNow, Refused, base_of
+from affiliate.intake.catalogue.shopify import API as SHOPIFY_API
 from affiliate.intake.fetching import client_of
 from affiliate.intake.platforms.mercadolibre import token_of
-from affiliate.intake.platforms.shopify import API as SHOPIFY_API
 from affiliate.intake.reading import Unreadable
 from affiliate.intake.tokens import ShopTokens
 
