@@ -613,27 +613,32 @@ class _nobody:  # noqa: N801
 
 
 def test_open_pages_are_told_of_what_changed_and_of_nothing_else(connect, client, monkeypatch):
-    """The merchant's, and one channel for all promoters who may look at the goods."""
+    """The merchant's, those of promoters who look at the goods, and the products' own."""
     shop, ours = connect(Shopify)
     shop.put_on_shelves(2)
     said = []
-    monkeypatch.setattr(channels, "_publish", said.append)
+    monkeypatch.setattr(channels, "publish", said.append)
     both = [f"goods:{ours.merchant_id}", f"merchant:{ours.merchant_id}"]
+
+    def pages(*products):
+        return [*both, *(f"product:{ours.merchant_id}:{each.id}" for each in products)]
+
     pull(ours)
-    assert said == [both]
+    assert said == [sorted(pages(*rows(ours).values()))]
 
     pull(ours)
     read_again(ours)
-    assert said == [both]
+    assert len(said) == 1
 
     (product, _) = shop.products.values()
     shop.change(product["id"], stock=0)
     knock(client, ours, shop, product)
     work(ours)
-    assert said == [both] * 2
+    changed = rows(ours)[product["id"]]
+    assert said[1:] == [pages(changed)]
     with unit_of_work():
-        shops.change_product(ours, rows(ours)[product["id"]], {"hidden": True})
-    assert said == [both] * 3
+        shops.change_product(ours, changed, {"hidden": True})
+    assert said[2:] == [pages(changed)]
 
 
 def test_a_window_of_products_is_none_of_orders(connect, clock):

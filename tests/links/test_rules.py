@@ -34,8 +34,8 @@ CHROME = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile
 UTM = "utm_source=tuike&utm_medium=affiliate"
 
 
-def visit(query="", *, facts=FACTS, agent=CHROME, head=False) -> Answer:
-    return answer(facts, Visit(query, agent, head), NOON, lambda: "TOKEN")
+def visit(query="", *, facts=FACTS, agent=CHROME) -> Answer:
+    return answer(facts, Visit(query, agent), NOON, lambda: "TOKEN")
 
 
 def test_the_token_and_the_source_are_added():
@@ -195,10 +195,6 @@ def test_the_program_says_what_links_to_sold_out_products_do(
 )
 def test_the_page_in_between_hands_on_what_the_visitor_brought(query, handed):
     assert handed_on(query, without={"lang"}) == handed
-
-
-def test_head_leads_to_the_same_place_and_does_not_count():
-    assert visit(head=True) == replace(visit(), counts=False)
 
 
 @pytest.mark.parametrize(

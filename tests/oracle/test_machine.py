@@ -31,8 +31,8 @@ def live(lives: int, least: int, **how) -> None:
     assert Life.steps_of_all >= least
 
 
-def test_fifteen_hundred_steps(app):
-    live(40, 1500, derandomize=True, phases=[Phase.generate, Phase.shrink])
+def test_six_hundred_steps(app):
+    live(16, 600, derandomize=True, phases=[Phase.generate, Phase.shrink])
 
 
 @pytest.mark.long
