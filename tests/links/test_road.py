@@ -244,6 +244,16 @@ def test_a_change_that_was_begun_early_and_ends_late_is_heard_of(committed, watc
     assert lookup.find(late.code) is renewed, "what was heard is not heard again"
 
 
+def test_words_of_changes_are_kept_for_an_hour(app):
+    a_link()
+    db.session.execute(sa.text("UPDATE link_changes SET at = now() - interval '61 minutes'"))
+    before = db.session.scalar(sa.text("SELECT count(*) FROM link_changes"))
+    a_link()
+
+    assert queries.forget_changes() == before > 0
+    assert db.session.scalar(sa.text("SELECT count(*) FROM link_changes")) > 0
+
+
 def test_after_a_long_time_of_silence_nothing_is_believed(committed, watched, monkeypatch):
     lookup, watch = watched
     with unit_of_work():
