@@ -1,5 +1,6 @@
 """`affiliate bench redirect`: `/s/<code>` beside nginx and beside Flask, and into the database."""
 
+import http.client
 import os
 import re
 import shutil
@@ -27,7 +28,7 @@ LINKS = 1000
 CONNECTIONS = 64
 SECONDS = 3
 ROUNDS = 3
-WARM_SECONDS = 1
+WARM_CONNECTIONS = 8  # enough to meet every process of a server
 DRAIN_SECONDS_MAX = 300
 TOOLS = ("wrk", "nginx")
 
@@ -183,9 +184,7 @@ def _running(
     finally:
         os.sched_setaffinity(0, before)
     try:
-        for _ in range(300):
-            if port is None or socket.socket().connect_ex(("127.0.0.1", port)) == 0:
-                break
+        while port is not None and not _answers(port):
             assert child.poll() is None, f"{command} ended"
             time.sleep(0.1)
         time.sleep(1)  # every process of the server, not just the first
@@ -195,8 +194,32 @@ def _running(
         child.wait(20)
 
 
+def _answers(port: int) -> bool:
+    """Whatever it says: the socket of a server is open before its processes are there."""
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        line.request("GET", "/")
+        line.getresponse().read()
+    except OSError:
+        return False
+    finally:
+        line.close()
+    return True
+
+
+def _warmed(port: int, load: Path) -> None:
+    """Each process has answered each link once: what is measured is links at hand."""
+    codes = load.with_name("codes.txt").read_text().split()
+    for _ in range(WARM_CONNECTIONS):
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        for code in codes:
+            line.request("GET", f"/s/{code}")
+            line.getresponse().read()
+        line.close()
+
+
 def _loaded(port: int, load: Path, server: int, seconds: int) -> Rate:
-    _wrk(port, load, WARM_SECONDS, core=min(_cores()))
+    _warmed(port, load)
     cpu = _cpu(server)
     said = _wrk(port, load, seconds, core=min(_cores()))
     cpu = _cpu(server) - cpu
@@ -210,6 +233,7 @@ def _kept(load: Path, seconds: int) -> Stored:
     spool = current_app.config["SETTINGS"].data / "spool"
     serve = [sys.executable, "-m", "affiliate", "serve", "--port", str(port)]
     with _running(serve, port), _running([sys.executable, "-m", "affiliate", "clicks"], None):
+        _warmed(port, load)
         _drained(spool)
         before = _rows()
         began = time.perf_counter()

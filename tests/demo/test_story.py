@@ -17,6 +17,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.demo import people as log_ins
 from affiliate.demo import shopping, story, town
 from affiliate.demo.history import SEED
+from affiliate.insight.models import OrderDay
 from affiliate.intake.models import Event
 from affiliate.ledger.verify import verify
 from affiliate.links.models import Click, Link, LinkDay
@@ -84,6 +85,8 @@ def depth():
 def orders(before):
     assert count(Order) == 508
     assert count(Refund) >= 30
+    in_reports = db.session.scalar(sa.select(sa.func.sum(OrderDay.orders)))
+    assert in_reports == count(Order, ~Order.test)
     for chosen in (Order.test, Order.cancelled_at.is_not(None), Order.paid_at.is_(None)):
         assert count(Order, chosen)
     assert set(groups(Order.status)) == {

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from affiliate.catalog.platforms import CONNECTIONS, connection
 from affiliate.consoles.merchant import bp
 from affiliate.consoles.merchant.shop_setup import LABELS
-from affiliate.consoles.merchant.shops import connected, given, name, own
+from affiliate.consoles.merchant.shops import connected, faults, given, name, own
 from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _
@@ -88,10 +88,7 @@ def _page(
         typed=typed,
         plan=plan,
         refusal=refusal,
-        faults={
-            each.pointer.rpartition("/")[2]: each.message
-            for each in (refusal.errors if refusal else ())
-        },
+        faults=faults(refusal),
         platform=platform,
         connection=connection(platform),
         connections=CONNECTIONS,

@@ -222,6 +222,14 @@ def given(typed: Mapping[str, str]) -> dict[str, str]:
     return {each: value for each, value in found.items() if value}
 
 
+def faults(refusal: AffiliateError | None) -> dict[str, Any]:
+    """What is wrong with a typed shop, by field."""
+    return {
+        each.pointer.rpartition("/")[2]: each.message
+        for each in (refusal.errors if refusal else ())
+    }
+
+
 def form_page(platform: str, typed: Any, refusal: AffiliateError | None) -> ResponseReturnValue:
     merchant = people.merchant(current_merchant_id())
     known = platform if platform in set(CONNECTIONS) else Platform.STANDARD
@@ -230,10 +238,7 @@ def form_page(platform: str, typed: Any, refusal: AffiliateError | None) -> Resp
         typed=typed,
         merchant=merchant,
         refusal=refusal,
-        faults={
-            each.pointer.rpartition("/")[2]: each.message
-            for each in (refusal.errors if refusal else ())
-        },
+        faults=faults(refusal),
         platform=known,
         connection=connection(known),
         guide=guide(known),
