@@ -4,8 +4,6 @@ A copy is good for half a second, so that a thousand open pages that hear of one
 database once. Everything on the page together stays below 40 KB, whatever a shop stores.
 """
 
-import html
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -19,6 +17,7 @@ from markupsafe import escape
 from affiliate import clock
 from affiliate.catalog import offers, rules
 from affiliate.catalog import queries as catalog
+from affiliate.catalog.markup import plain
 from affiliate.catalog.models import Product, Review, Shop
 from affiliate.catalog.offers import Offer
 from affiliate.catalog.platforms import connection
@@ -36,12 +35,6 @@ VARIANTS_MOST, VARIANT_BYTES = 16, 80
 REVIEWS_MOST, REVIEW_BYTES, NAME_BYTES = 4, 600, 80
 # On these the platform knows what was sold; a shop of one's own says it itself.
 MARKETPLACES = {"mercadolibre", "shopee", "tiktok", "wechat"}
-
-_TAG = re.compile(
-    r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|</?[a-z][^<>]*>", re.IGNORECASE | re.DOTALL
-)
-_BREAKS = re.compile(r"<(?:br|/p|/div|/li|/h\d|/tr)\b[^<>]*>", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +159,6 @@ def load(merchant_id: int, product_id: int) -> Goods | None:
         opinions=_opinions(reviews.newest),
         news=(merchant_id, product_id),
     )
-
-
-def plain(text: str) -> str:
-    """Without the tags that a shop left in, and without what no reader sees."""
-    if _TAG.search(text):
-        text = html.unescape(_TAG.sub("", _BREAKS.sub("\n", text)))
-    lines = (" ".join(line.split()) for line in _CONTROL.sub("", text).split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 def clipped(text: str, most: int) -> str:

@@ -4,7 +4,6 @@ Nothing of a product is worth refusing it for, but its id, its page and its pric
 no text is no title. Pictures are addresses for the buyer's browser; nobody here fetches them.
 """
 
-import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 from affiliate import clock
 from affiliate.catalog import rules
+from affiliate.catalog.markup import plain
 from affiliate.catalog.service import PICTURES_MAX, VariantFacts
 from affiliate.intake import reading
 from affiliate.intake.catalogue.interface import Catalogue, Ground
@@ -20,18 +20,8 @@ from affiliate.intake.reading import Node, Unreadable
 from affiliate.money import exponent
 
 TITLE, DESCRIPTION, SHORT = 300, 5000, 200  # characters
-MARKUP = 100_000  # characters of it that are looked at
 VARIANTS_MAX = 2000
 GONE = "tuike.product_gone"
-# Ends a line where a browser would.
-_BLOCKS = {
-    "br", "p", "div", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
-    "section", "article", "blockquote", "pre", "dt", "dd",
-}  # fmt: skip
-_SILENT = {"script", "style", "template", "iframe", "noscript"}
-_TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]*)")
-# Control characters, and those that turn the direction of what follows them.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 class Price(NamedTuple):
@@ -46,56 +36,13 @@ def title(value: Any, product_id: str) -> str:
 
 def line(value: Any, most: int = SHORT) -> str | None:
     """Plain text in one line, whatever was sent."""
-    found = " ".join(_plain(value).split())[:most].strip()
+    found = " ".join(plain(value).split())[:most].strip() if isinstance(value, str) else ""
     return found or None
 
 
 def paragraphs(value: Any) -> str | None:
     """Plain text of a description, its paragraphs in lines of their own."""
-    lines = [" ".join(each.split()) for each in _plain(value).split("\n")]
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    return text[:DESCRIPTION].strip() or None
-
-
-def _plain(value: Any) -> str:
-    if not isinstance(value, str):
-        return ""
-    text = value[:MARKUP].encode("utf-8", "replace").decode()
-    if "<" in text:
-        text = "".join(_without_tags(text))
-    return _UNSEEN.sub("", html.unescape(text).replace("\r\n", "\n"))
-
-
-def _without_tags(text: str) -> Iterator[str]:
-    """Each `<…>` is looked at once, so that no text is slow to read."""
-    first, *rest = text.split("<")
-    yield first
-    silent = comment = ""
-    for piece in rest:
-        if comment:
-            _, ended, after = piece.partition(comment)
-            comment = "" if ended else comment
-            yield after if ended and not silent else ""
-            continue
-        if piece.startswith("!--"):
-            _, ended, after = piece[3:].partition("-->")
-            comment = "" if ended else "-->"
-            yield after if not silent else ""
-            continue
-        inside, ended, after = piece.partition(">")
-        tag = _TAG.match(inside)
-        if not ended or not (tag or inside.startswith(("!", "?"))):
-            yield "" if silent else f"<{piece}"  # a sign, as in "a < b"
-            continue
-        name = tag[1].lower() if tag else ""
-        if silent:
-            silent = "" if inside.startswith("/") and name == silent else silent
-            yield "" if silent else after
-            continue
-        if name in _SILENT and not inside.startswith("/"):
-            silent = name
-            continue
-        yield ("\n" if name in _BLOCKS else "") + after
+    return plain(value)[:DESCRIPTION].strip() or None if isinstance(value, str) else None
 
 
 def pictures(addresses: Iterable[Any]) -> tuple[str | None, tuple[str, ...]]:
