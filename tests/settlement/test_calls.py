@@ -321,6 +321,40 @@ def test_killed_before_the_call_it_is_asked_and_then_sent(
     assert sandbox.calls("sent") == {payout.reference: 1}
 
 
+def test_a_question_that_overtakes_the_sending_does_not_send_again(
+    handed_over, sandbox, monkeypatch
+):
+    send = calling.Office.call
+
+    def hinted(office, wanted):
+        if wanted[0].attempt_id and not sandbox.rows("asked"):
+            calling.ask(wanted[0].merchant_id, wanted[0].payout_id)
+            list(calling.ask_due())
+        return send(office, wanted)
+
+    monkeypatch.setattr(calling.Office, "call", hinted)
+    (payout,) = handed_over("ordinary")
+
+    assert sandbox.calls("asked")[payout.reference] == 1
+    assert sandbox.calls("sent") == {payout.reference: 1}
+    assert (payout.state, queries.call(payout).next) == ("accepted", "ask")
+
+
+def test_an_answer_from_before_the_last_sending_does_not_send_again(handed_over):
+    (payout,) = handed_over("error-before")
+    with unit_of_work():
+        early = calls.claim_question(payout.merchant_id, payout.id)
+    asked([payout])
+    with unit_of_work():
+        (sending,) = calls.claim(1)
+
+    with unit_of_work():
+        calls.record(payout.merchant_id, [(early[0], Answer(Said.NOT_FOUND))])
+
+    assert sending.attempt_id
+    assert (queries.call(payout).sends, queries.call(payout).next) == (2, "ask")
+
+
 def test_the_attempt_is_stored_before_the_call(handed_over, monkeypatch, sandbox):
     stored = []
     send = calling.Office.call

@@ -32,7 +32,7 @@ from affiliate.payouts.service.states import Outcome
 
 log = structlog.get_logger(__name__)
 
-Chosen = sa.Select[PayoutCall, Payout, PayoutAccount]
+Chosen = sa.Select[PayoutCall, Payout, PayoutAccount, int]
 
 # Longer than a whole batch of calls can take; afterwards whoever made them was killed.
 LEASE = timedelta(seconds=60)
@@ -50,13 +50,18 @@ ENDS = {Said.PAID: State.PAID, Said.FAILED: State.FAILED, Said.RETURNED: State.R
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that is to be made: a sending if it has an attempt, else a question."""
+    """One call that is to be made: a sending if it has an attempt, else a question.
+
+    `settled` counts the sendings before it that had been answered or cut short: a question made
+    while one is on its way, or before the next, may overtake it, so its `not_found` proves nothing.
+    """
 
     merchant_id: int
     payout_id: int
     rail: str
     instruction: Instruction
     attempt_id: int | None
+    settled: int = 0
 
 
 def begin(merchant_id: int, settlement_id: int) -> None:
@@ -103,7 +108,7 @@ def claim_question(merchant_id: int, payout_id: int) -> list[Call]:
 
 def _open() -> Chosen:
     return (
-        sa.select(PayoutCall, Payout, PayoutAccount)
+        sa.select(PayoutCall, Payout, PayoutAccount, _settled())
         .join(
             Payout,
             sa.and_(
@@ -113,6 +118,23 @@ def _open() -> Chosen:
         .join(PayoutAccount, PayoutAccount.id == Payout.account_id)
         .with_for_update(of=PayoutCall, skip_locked=True)
         .execution_options(populate_existing=True)
+    )
+
+
+def _settled() -> sa.ScalarSelect[int]:
+    now = clock.now()
+    is_over = sa.or_(
+        PayoutAttempt.answered_at.is_not(None),
+        ~PayoutAttempt.created_at.between(now - LEASE, now + LEASE),
+    )
+    return (
+        sa.select(sa.func.count())
+        .where(
+            PayoutAttempt.merchant_id == PayoutCall.merchant_id,
+            PayoutAttempt.payout_id == PayoutCall.payout_id,
+            is_over,
+        )
+        .scalar_subquery()
     )
 
 
@@ -128,11 +150,11 @@ def _claimed(due: Chosen) -> list[Call]:
     now = clock.now()
     attempts = {
         payout.id: PayoutAttempt(merchant_id=payout.merchant_id, payout_id=payout.id)
-        for call, payout, _account in found
+        for call, payout, _account, _settled in found
         if call.next == "send"
     }
     db.session.add_all(attempts.values())
-    for call, payout, _account in found:
+    for call, payout, _account, _settled in found:
         if call.call_at is not None:
             call.call_at = now + LEASE
         if payout.id in attempts:
@@ -153,8 +175,9 @@ def _claimed(due: Chosen) -> list[Call]:
                 payout.provider_reference,
             ),
             attempts[payout.id].id if payout.id in attempts else None,
+            settled,
         )
-        for _call, payout, account in found
+        for _call, payout, account, settled in found
     ]
 
 
@@ -241,7 +264,7 @@ def _take_in(
     elif payout.state == State.SUBMITTING and answer.said not in SENT_AGAIN:
         states.move(payout, State.UNKNOWN, None, _detail(answer))
     if not is_sending and answer.said in NOTHING_SAID:
-        _unanswered(payout, call, answer, now)
+        _unanswered(payout, call, made, answer, now)
     call.pauses = 0 if payout.state != before else call.pauses + 1
     call.call_at = None if outcome or payout.state not in WAITING else now + _pause(call, answer)
     return outcome
@@ -253,9 +276,12 @@ def _pause(call: PayoutCall, answer: Answer) -> timedelta:
     return PAUSES[min(call.pauses, len(PAUSES) - 1)]
 
 
-def _unanswered(payout: Payout, call: PayoutCall, answer: Answer, now: datetime) -> None:
+def _unanswered(
+    payout: Payout, call: PayoutCall, made: Call, answer: Answer, now: datetime
+) -> None:
     """Asked, and it knows nothing. While it can be asked `not_found` means that it never saw the
-    reference, which is then sent again; later nobody but people can tell.
+    reference, which is then sent again unless a sending was on its way; later nobody but people
+    can tell.
     """
     limit = rails.call_rail(payout.rail).asks_for
     is_too_late = call.first_sent_at is not None and now - call.first_sent_at > limit
@@ -265,7 +291,8 @@ def _unanswered(payout: Payout, call: PayoutCall, answer: Answer, now: datetime)
     elif is_too_late or answer.said not in SENT_AGAIN:
         return
     elif state in {State.SUBMITTING, State.UNKNOWN}:
-        call.next = "send"
+        if made.settled == call.sends:
+            call.next = "send"
     elif state in WAITING:
         log.error("a provider forgot what it took", payout=payout.id)
 
