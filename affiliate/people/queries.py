@@ -113,6 +113,18 @@ def users_of_agency(agency_id: int) -> list[User]:
     )
 
 
+def operators() -> list[User]:
+    """The people who run the instance."""
+    return list(
+        db.session.scalars(
+            sa.select(User)
+            .join(Grant, Grant.user_id == User.id)
+            .where(Grant.role == Role.OPERATOR, User.disabled_at.is_(None))
+            .order_by(User.id)
+        ).unique()
+    )
+
+
 def promoter_by_email(email: str) -> Promoter | None:
     return db.session.scalar(sa.select(Promoter).filter_by(email=email))
 

@@ -46,6 +46,7 @@ class Program(Owned, Model):
     shop_ids: Mapped[Ints] = mapped_column(default=list)  # empty: all the merchant's shops
     fallback_url: Mapped[str | None]  # where dead links lead; null: the shop's front page
     sold_out: Mapped[str] = mapped_column(default=SoldOut.REDIRECT, server_default="redirect")
+    utm: Mapped[Json | None]  # template of the UTM parameters of its links; null: our own two
     ended_at: Mapped[datetime | None]
     risk_threshold: Mapped[int] = mapped_column(default=100)  # from this score on money is held
     version: Mapped[int] = mapped_column(default=1)
