@@ -1,4 +1,4 @@
-"""Short domains are asked whether they still lead here. Runs every minute, for those that are due."""
+"""Short domains are asked whether they still lead here. Every minute looks who is due."""
 
 from affiliate.links import probing
 from workers import context

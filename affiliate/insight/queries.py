@@ -15,6 +15,7 @@ from affiliate.errors import AffiliateError
 from affiliate.i18n import _
 from affiliate.insight import store
 from affiliate.insight.store import Question, Summed
+from affiliate.links import queries as links
 from affiliate.links import spool
 from affiliate.links.models import Link, LinkDay
 from affiliate.people.models import Merchant, Promoter
@@ -174,6 +175,11 @@ def names(by: str, keys: Collection[tuple[int, Any]]) -> dict[tuple[int, Any], s
         return {(row.id, row.id): row.name for row in rows}
     if by == "link":
         return link_names(keys)
+    if by == "content_item":
+        told = {
+            each.id: each.title for each in links.content_items({key for _, key in keys}).values()
+        }
+        return {(merchant, key): told.get(key, "") for merchant, key in keys}
     kinds: Mapping[str, tuple[Any, Any]] = {
         "shop": (Shop, Shop.name),
         "program": (Program, Program.name),

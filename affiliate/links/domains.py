@@ -173,5 +173,7 @@ def _markets(countries: Collection[str]) -> list[str]:
     found = sorted({each.strip().upper() for each in countries if each.strip()})
     for each in found:
         if each not in COUNTRIES:
-            raise invalid("/countries", "unknown_country", _("There is no country %(code)s.", code=each))
+            raise invalid(
+                "/countries", "unknown_country", _("There is no country %(code)s.", code=each)
+            )
     return found

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from affiliate import clock
-from affiliate.db import Json, Key, Model, Stamped, Texts, same_merchant
+from affiliate.db import Json, JsonOrNull, Key, Model, Stamped, Texts, same_merchant
 
 
 class Link(Stamped, Model):
@@ -33,7 +33,7 @@ class Link(Stamped, Model):
     slug: Mapped[str | None]  # the word shown instead of the code, which goes on answering
     fallback_url: Mapped[str | None]  # where it leads when it is dead; null: as the program says
     targets: Mapped[Json] = mapped_column(default=list, server_default=sa.text("'[]'::jsonb"))
-    utm: Mapped[Json | None]  # a template; null: the program's
+    utm: Mapped[JsonOrNull]  # a template; null: the program's
     domain_id: Mapped[int | None] = mapped_column(sa.ForeignKey("short_domains.id"))
     expires_at: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
@@ -45,7 +45,9 @@ class Link(Stamped, Model):
         same_merchant("shop_id", "shops"),
         same_merchant("product_id", "products"),
         sa.Index("links_merchant_idx", "merchant_id", "program_id", "promoter_id"),
-        sa.Index("links_content_idx", "content_id", postgresql_where=sa.text("content_id IS NOT NULL")),
+        sa.Index(
+            "links_content_idx", "content_id", postgresql_where=sa.text("content_id IS NOT NULL")
+        ),
         sa.CheckConstraint("cardinality(sub_ids) <= 5", name="sub_ids"),
     )
 
@@ -105,7 +107,9 @@ class ShortDomain(Stamped, Model):
     id: Mapped[Key]
     address: Mapped[str] = mapped_column(unique=True)  # with its scheme, without a slash at the end
     countries: Mapped[Texts] = mapped_column(default=list)  # markets whose new links take it
-    is_default: Mapped[bool] = mapped_column(default=False)  # of links that no market's domain takes
+    is_default: Mapped[bool] = mapped_column(
+        default=False
+    )  # of links that no market's domain takes
     blocked_at: Mapped[datetime | None]  # taken out of new links, for good or for a while
     probed_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]  # when a probe last found us there

@@ -11,10 +11,11 @@ from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.links import domains, targets, utm
+from affiliate.links import domains, targets
 from affiliate.links.models import Change, ContentItem, Link, Slug
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
+from affiliate.programs import utm
 from affiliate.programs.models import Membership, MembershipState, Program
 
 CHANGES_KEPT = timedelta(hours=1)
@@ -132,9 +133,7 @@ def sharing(merchant_id: int, program_id: int) -> list[int]:
 
 def by_word(word: str) -> Link | None:
     """Any merchant's link by its code or a slug, also one that it no longer shows."""
-    return db.session.scalar(
-        sa.select(Link).where(Link.id == _BY_WORD), {"code": word}
-    )
+    return db.session.scalar(sa.select(Link).where(Link.id == _BY_WORD), {"code": word})
 
 
 def titles(links: Collection[Link]) -> dict[int, str]:

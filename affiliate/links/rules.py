@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
-from affiliate.links import targets
-from affiliate.links.targets import Look, Looks, MiniProgram
+from affiliate.links.targets import Detour, Look, Looks, MiniProgram, fitting
 from affiliate.programs.models import SoldOut
 
 CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -56,7 +55,7 @@ class Facts:
     image_url: str | None
     product: tuple[int, int] | None  # merchant and product; None: it leads to an address
     promoter_id: int
-    targets: tuple[targets.Target, ...] = ()
+    targets: tuple[Detour, ...] = ()
     utm: tuple[tuple[str, str], ...] | None = None  # of a template; None: our own two
     base: str | None = None  # the short domain it is shown under; None: our public address
 
@@ -130,7 +129,7 @@ def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) 
     if is_preview(visit.user_agent):
         return Answer(None)
     asked, scanned = _asked(visit.query)
-    instead = targets.fitting(facts.targets, visit.look)
+    instead = fitting(facts.targets, visit.look)
     if instead is not None and instead.mini is not None:
         parts = urlsplit(_with_parameters("", facts, asked, token()))
         return Answer(instead.mini.scheme(parts.query), True, scanned, instead.mini)

@@ -17,11 +17,11 @@ from affiliate.db import after_commit, db
 from affiliate.errors import AffiliateError, FieldError, invalid
 from affiliate.i18n import _
 from affiliate.links import domains, slugs
-from affiliate.links import utm as templates
 from affiliate.links.models import ContentItem, Link
-from affiliate.links.targets import CONDITIONS, MINIPROGRAM, TARGETS_MAX
+from affiliate.links.targets import CONDITIONS, KNOWN, MINIPROGRAM, TARGETS_MAX
 from affiliate.people import queries as people
 from affiliate.programs import queries as programs
+from affiliate.programs import utm as templates
 from affiliate.programs.models import Program
 from affiliate.programs.service import NotEnrolled, ProgramEnded
 
@@ -145,6 +145,7 @@ def _name(link: Link, slug: str | None) -> None:
     checked = slugs.checked(slug, is_code=lambda word: bool(_codes().decode(word)))
     slugs.take(link, checked)
     link.slug = checked
+    db.session.flush()
 
 
 def _forget(link: Link) -> None:
@@ -217,7 +218,7 @@ def _targets(
         raise invalid("/targets", "too_many", message)
     kept = []
     for number, each in enumerate(given):
-        target = {name: sorted(set(each[name])) for name in CONDITIONS if each.get(name)}
+        target: dict[str, Any] = _conditions(each, f"/targets/{number}")
         if each.get("kind") == MINIPROGRAM:
             if shop.miniprogram is None:
                 message = _("%(shop)s has no mini program set up.", shop=shop.name)
@@ -225,4 +226,16 @@ def _targets(
         else:
             target["url"] = _on_shops(shops, each.get("url") or "", f"/targets/{number}/url")[1]
         kept.append(target)
+    return kept
+
+
+def _conditions(given: Mapping[str, Any], pointer: str) -> dict[str, list[str]]:
+    kept = {}
+    for name in CONDITIONS:
+        values = sorted(set(given.get(name) or ()))
+        if not all(KNOWN[name](each) for each in values):
+            message = _("Not all of these are known: %(values)s", values=", ".join(values)[:200])
+            raise invalid(f"{pointer}/{name}", "unknown_value", message)
+        if values:
+            kept[name] = values
     return kept

@@ -1,5 +1,5 @@
-"""口令: a short text that people copy and paste where chat apps let no link through, and how the link
-in whatever they pasted is found again.
+"""口令: a short text to copy and paste where chat apps let no link through, and how the link in
+whatever somebody pasted is found again.
 """
 
 import re

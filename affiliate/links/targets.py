@@ -3,19 +3,35 @@
 The first target that fits wins; a target without conditions fits everybody.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
+from affiliate.people.rules import COUNTRIES
+
 TARGETS_MAX = 10
 DEVICES = ("phone", "tablet", "desktop")
 SYSTEMS = ("ios", "android")
 MINIPROGRAM = "wechat_miniprogram"
 CONDITIONS = ("countries", "devices", "systems", "languages", "apps")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
+_APP = re.compile(r"[a-z]{1,20}")
+# Whether a text can be a value of a condition.
+KNOWN: Mapping[str, Callable[[str], object]] = MappingProxyType(
+    {
+        "countries": COUNTRIES.__contains__,
+        "devices": DEVICES.__contains__,
+        "systems": SYSTEMS.__contains__,
+        "languages": _LANGUAGE.fullmatch,
+        "apps": _APP.fullmatch,
+    }
+)
 ACCEPT_MAX = 500
 SCHEME_QUERY_MAX = 512  # characters that WeChat takes
 
@@ -53,7 +69,7 @@ Look = Callable[[], Looks]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Detour:
     """Leads to an address, or into a mini program. Every condition that is there must hold."""
 
     url: str | None
@@ -79,17 +95,17 @@ class Target:
         return any(f"{dearest}-".startswith(f"{each}-") for each in self.languages)
 
 
-def fitting(targets: Sequence[Target], look: Look) -> Target | None:
+def fitting(targets: Sequence[Detour], look: Look) -> Detour | None:
     if not targets:
         return None
     looks = look()
     return next((each for each in targets if each.fits(looks)), None)
 
 
-def of(stored: Sequence[Mapping[str, Any]], mini: Mapping[str, str] | None) -> tuple[Target, ...]:
-    """As they lie in the database. One into a mini program that the shop no longer names is none."""
+def of(stored: Sequence[Mapping[str, Any]], mini: Mapping[str, str] | None) -> tuple[Detour, ...]:
+    """As they lie in the database. One into a mini program that the shop has no more is none."""
     return tuple(
-        Target(
+        Detour(
             each.get("url"),
             MiniProgram(mini["appid"], mini["path"]) if "url" not in each and mini else None,
             **{name: frozenset(each.get(name, ())) for name in CONDITIONS},

@@ -108,7 +108,9 @@ def redirect_to(location: str) -> Response:
 
 
 def _card(facts: Facts) -> ResponseReturnValue:
-    page = render_template("links/card.html", link=facts, address=share.short_url(facts.code, facts.base))
+    page = render_template(
+        "links/card.html", link=facts, address=share.short_url(facts.code, facts.base)
+    )
     return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 
 

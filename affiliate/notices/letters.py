@@ -269,7 +269,9 @@ def domain_failed(event: Event, _user: User) -> Letter:
 # What a probe met, as links/probing.py says it.
 DOMAIN_FAULTS: Mapping[str, Any] = MappingProxyType(
     {
-        "unreachable": _("Nobody answers there. Is the domain paid for, and does its DNS point here?"),
+        "unreachable": _(
+            "Nobody answers there. Is the domain paid for, and does its DNS point here?"
+        ),
         "certificate": _("Its certificate is not valid. Has it run out?"),
         "foreign": _("Somebody else answers there. Has the domain run out, or is it blocked?"),
     }

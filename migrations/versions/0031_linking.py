@@ -44,6 +44,22 @@ TELL_DOMAINS = """
       FOR EACH STATEMENT EXECUTE FUNCTION short_domains_tell();
 """
 
+# UTM templates may speak of where a content item stands; of its title links have a copy.
+TELL_CONTENT = """
+    CREATE FUNCTION content_items_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO link_changes (subject)
+      SELECT 'link:' || l.id
+        FROM new_rows n JOIN old_rows o USING (id) JOIN links l ON l.content_id = n.id
+       WHERE n.platform IS DISTINCT FROM o.platform
+       ORDER BY 1;
+      RETURN NULL;
+    END $$;
+    CREATE TRIGGER content_items_tell AFTER UPDATE ON content_items
+      REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+      FOR EACH STATEMENT EXECUTE FUNCTION content_items_tell();
+"""
+
 
 def tell(table: str, subject: str, key: str, columns: list[str]) -> None:
     new, old = (", ".join(f"{row}.{name}" for name in columns) for row in "no")
@@ -101,9 +117,7 @@ def upgrade() -> None:
     )
     op.add_column("links", sa.Column("utm", JSONB))
     op.add_column("links", sa.Column("domain_id", sa.BigInteger))
-    op.create_foreign_key(
-        "links_content_id_fkey", "links", "content_items", ["content_id"], ["id"]
-    )
+    op.create_foreign_key("links_content_id_fkey", "links", "content_items", ["content_id"], ["id"])
     op.create_foreign_key("links_domain_id_fkey", "links", "short_domains", ["domain_id"], ["id"])
     op.create_index(
         "links_content_idx", "links", ["content_id"],
@@ -134,15 +148,15 @@ def upgrade() -> None:
         [*SHOPS, "miniprogram"],
     )
     op.execute(TELL_DOMAINS)
+    op.execute(TELL_CONTENT)
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER short_domains_tell ON short_domains")
-    op.execute("DROP FUNCTION short_domains_tell()")
+    for table in ("short_domains", "content_items"):
+        op.execute(f"DROP TRIGGER {table}_tell ON {table}")
+        op.execute(f"DROP FUNCTION {table}_tell()")
     tell("links", "'link:' || n.id", "id", LINKS)
-    tell(
-        "programs", "'program:' || n.merchant_id || ':' || n.id", "merchant_id, id", PROGRAMS
-    )
+    tell("programs", "'program:' || n.merchant_id || ':' || n.id", "merchant_id, id", PROGRAMS)
     tell("shops", "'shop:' || n.merchant_id || ':' || n.id", "merchant_id, id", SHOPS)
     op.drop_column("shops", "miniprogram")
     op.drop_column("programs", "utm")

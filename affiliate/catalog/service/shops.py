@@ -170,6 +170,12 @@ def change_shop(
     return made
 
 
+def set_miniprogram(shop: Shop, mini: Mapping[str, str] | None) -> None:
+    """The shop inside of WeChat, {"appid", "path"}: links with such a target lead there."""
+    shop.miniprogram = dict(mini) if mini else None
+    db.session.flush()
+
+
 def webhook_secrets(shop: Shop | Door) -> list[str]:
     """The secrets a webhook of this shop may be signed with now, newest first."""
     return _good_now(_unsealed(shop)["webhook_secrets"])

@@ -30,6 +30,7 @@ _OF_LINKS: Mapping[str, Any] = MappingProxyType(
         "promoter": Link.promoter_id,
         "link": Link.id,
         "content": Link.content,
+        "content_item": Link.content_id,
     }
 )
 _OF_ORDERS: Mapping[str, Any] = MappingProxyType(
@@ -155,7 +156,7 @@ def _clicks(by: str, asked: Question) -> Any:
 def _orders(by: str, asked: Question, *columns: Any) -> Any:
     key = OrderDay.day if by == "day" else _OF_ORDERS[by]
     found: Any = sa.select(key.label("key"), _merchant(by, OrderDay.merchant_id), *columns)
-    if {by, *asked.only} & {"product", "content"}:
+    if {by, *asked.only} & {"product", "content", "content_item"}:
         found = found.join(Link, Link.id == OrderDay.link_id)
     found = _scoped(found, asked, OrderDay).where(key.is_not(None))
     if by not in ("day", "merchant", "shop"):

@@ -14,14 +14,16 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def checked(template: Mapping[str, str] | None, pointer: str = "/utm") -> dict[str, str] | None:
-    """The template as it is kept; None where there is none, which is not the same as an empty one."""
+    """The template as it is kept; None: there is none; an empty one adds nothing at all."""
     if template is None:
         return None
     kept: dict[str, str] = {}
     for name, given in template.items():
         at, text = f"{pointer}/{name}", " ".join(given.split())
         if name not in NAMES:
-            raise _wrong(at, "unknown_name", _("UTM parameters are %(names)s.", names=", ".join(NAMES)))
+            raise _wrong(
+                at, "unknown_name", _("UTM parameters are %(names)s.", names=", ".join(NAMES))
+            )
         if len(text) > CHARACTERS_MAX or not text.isprintable():
             message = _("At most %(most)s characters on one line.", most=CHARACTERS_MAX)
             raise _wrong(at, "too_long", message)
