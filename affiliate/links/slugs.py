@@ -18,12 +18,13 @@ RESERVED = frozenset(
     """
     account admin administrator affiliate agency api app apps assets auth blog billing cart
     checkout confirm connect console contact css dashboard demo docs download email feeds file
-    files finance forgot health healthz help home hooks img index invite invoice join js kl legal
-    livez login logout mail merchant metrics mobile money new news null oauth official operator
-    password pay payment payout payouts privacy profile promoter rails readyz refund register reset
-    robots root security settings shop shops sign-in sign-out signin signup sitemap static status
-    support system team terms test tuike undefined verify wallet webhook webhooks welcome
-    well-known withdraw withdrawal www guanfang kefu tixian soporte suporte oficial
+    files finance forgot health healthz help home hooks img index invite invoice join joined js
+    kl legal livez login logout mail merchant metrics mobile money new news null oauth official
+    operator password pay payment payout payouts privacy profile promoter rails readyz refund
+    register reset robots root security settings shop shops sign-in sign-out signin signup
+    sitemap static status support system team terms test tuike undefined verify wallet webhook
+    webhooks welcome well-known withdraw withdrawal www guanfang kefu tixian soporte suporte
+    oficial
     """.split()
 )
 # Of the four languages; whole words only, so that no honest name is hit by chance.

@@ -3,12 +3,13 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import sqlalchemy as sa
 
 from affiliate import ids
 from affiliate.db import db
 from affiliate.errors import AffiliateError
 from affiliate.insight.sight import Sight
-from affiliate.links import contents, queries, service, slugs
+from affiliate.links import contents, domains, queries, service, slugs
 from affiliate.links.models import Link
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
@@ -114,7 +115,7 @@ def test_a_dead_link_leads_to_its_own_fallback_first(client, program):
     ("fields", "pointer"),
     [({"fallback_url": "https://evil.example.net/"}, "/fallback_url"),
      ({"targets": [{"url": "https://sol.example.com.evil.net/"}]}, "/targets/0/url"),
-     ({"targets": [{"url": "https://sol.example.com/"}, {"url": "javascript:x"}]}, "/targets/1/url"),
+     ({"targets": [{"url": "https://sol.example.com/"}, {"url": "data:x"}]}, "/targets/1/url"),
      ({"targets": [{"url": "https://sol.example.com@evil.net/"}]}, "/targets/0/url"),
      ({"targets": [{"url": "https://ѕol.example.com/"}]}, "/targets/0/url"),
      ({"targets": [{"url": "https://sol.example.com/", "countries": ["XX"]}]},
@@ -223,6 +224,41 @@ def test_a_template_wins_over_our_own_parameters_and_the_links_over_the_programs
         "utm_id": f"{ids.encode('prm', bruna.id)}.my-note",
     }  # fmt: skip
     assert utm(own, "?utm_source=ad")["utm_source"] == "ad"
+
+
+def test_whatever_a_redirect_depends_on_is_told(program):
+    bruna = a_promoter()
+    item = contents.create(bruna.id, kind="note", title="My note")
+    link = a_plain(program, promoter=bruna, item=item)
+    domains.add("go.example.com")
+    of_program = f"program:{program.merchant_id}:{program.id}"
+    of_shop = f"shop:{program.merchant_id}:{link.shop_id}"
+    told = {
+        "UPDATE links SET slug = 'x'": f"link:{link.id}",
+        "UPDATE links SET targets = '[1]'": f"link:{link.id}",
+        "UPDATE links SET fallback_url = 'x'": f"link:{link.id}",
+        "UPDATE links SET utm = '{}'": f"link:{link.id}",
+        "UPDATE links SET content = 'x'": f"link:{link.id}",
+        "UPDATE content_items SET platform = 'x'": f"link:{link.id}",
+        "UPDATE programs SET utm = '{}'": of_program,
+        "UPDATE programs SET name = 'x'": of_program,
+        "UPDATE shops SET miniprogram = '{}'": of_shop,
+        "UPDATE short_domains SET blocked_at = now()": "domains",
+        "UPDATE short_domains SET answered_at = now()": "domains",
+        "UPDATE short_domains SET failures = 2": "domains",
+    }
+    silent = ["UPDATE links SET version = 9", "UPDATE content_items SET title = 'x'",
+              "UPDATE short_domains SET probed_at = now(), answered_at = now()"]  # fmt: skip
+
+    def words(statement):
+        db.session.execute(sa.text("DELETE FROM link_changes"))
+        db.session.execute(sa.text(statement))
+        return db.session.scalars(sa.text("SELECT subject FROM link_changes")).all()
+
+    assert {statement: words(statement) for statement in told} == {
+        statement: [word] for statement, word in told.items()
+    }
+    assert [words(statement) for statement in silent] == [[]] * 3
 
 
 # --- content ---------------------------------------------------------------------------------

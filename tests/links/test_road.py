@@ -195,13 +195,6 @@ CHANGES = {
     " WHERE merchant_id = :merchant AND id = :product",
     "sold out": "UPDATE programs SET sold_out = 'pause'"
     " WHERE merchant_id = :merchant AND id = :program",
-    "targets": 'UPDATE links SET targets = \'[{"url": "https://x.example/"}]\' WHERE id = :id',
-    "word": "UPDATE links SET slug = 'summer' WHERE id = :id",
-    "content": "UPDATE links SET content = 'note' WHERE id = :id",
-    "template": 'UPDATE programs SET utm = \'{"utm_id": "7"}\''
-    " WHERE merchant_id = :merchant AND id = :program",
-    "mini program": 'UPDATE shops SET miniprogram = \'{"appid": "wx", "path": "p"}\''
-    " WHERE merchant_id = :merchant AND id = :shop",
     "variant": "INSERT INTO variants (merchant_id, product_id, external_id, title, stock,"
     " created_at) VALUES (:merchant, :product, 's', 'S', 0, now())",
     "enrolment": "UPDATE enrolments SET state = 'ended', active_until = now()"
@@ -227,9 +220,7 @@ def test_a_change_made_anywhere_is_heard_of(committed, watched, what):
     assert lookup.find(link.code) is before
     watch.look()
 
-    after = lookup.find(link.code)
-    assert after is not None
-    assert after is not before
+    assert lookup.find(link.code) not in (None, before)
 
 
 def test_what_no_redirect_depends_on_is_not_told(committed, watched):

@@ -1,5 +1,6 @@
 """What a promoter's link can do besides: its word, end, content, and where it leads whom."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from affiliate.programs.models import MembershipState, Program
 
 LONGEST = 2000
 ROWS_MORE = 2  # empty ones for targets to come
+_ROW = re.compile(r"target_([0-9]{1,2})_[a-z]+")
 
 
 @bp.get("/share/new")
@@ -123,8 +125,8 @@ class Typed:
         return subs
 
     def _targets(self) -> list[dict[str, Any]]:
-        found = []
-        for number in range(len(self.form)):
+        found: list[dict[str, Any]] = []
+        for number in _filled_rows(self.form):
             row = {name: self._list(f"target_{number}_{name}", name) for name in CONDITIONS}
             url, mini = self.get(f"target_{number}_url"), self.get(f"target_{number}_mini")
             if not url and not mini:
@@ -175,7 +177,7 @@ def _form(link: Link, typed: Typed | None, refusal: AffiliateError | None) -> Re
     faults = (typed or Typed({})).faults(refusal)
     shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     values = typed.form if typed else _values(link)
-    rows = [name for name in values if name.startswith("target_") and name.endswith("_url")]
+    filled = _filled_rows(values)
     page = render_template(
         "promoter/link_settings.html",
         link=link,
@@ -184,7 +186,8 @@ def _form(link: Link, typed: Typed | None, refusal: AffiliateError | None) -> Re
         shop=shop,
         base=domains.base_of(link),
         items=_items(link.promoter_id, also=link.content_id),
-        rows=range(len(rows) if typed else len(link.targets) + ROWS_MORE),
+        rows=range(max(filled, default=-1) + 1 + ROWS_MORE),
+        filled=filled,
         utm_names=utm.NAMES,
         utm_places=utm.PLACES,
         typed=values,
@@ -192,6 +195,12 @@ def _form(link: Link, typed: Typed | None, refusal: AffiliateError | None) -> Re
         refusal=refusal if refusal and not faults else None,
     )
     return page, refusal.status if refusal else 200
+
+
+def _filled_rows(values: Mapping[str, str]) -> list[int]:
+    """The rows of targets in which anything stands."""
+    names = (_ROW.fullmatch(name) for name, text in values.items() if text.strip())
+    return sorted({int(found[1]) for found in names if found})
 
 
 def _values(link: Link) -> dict[str, str]:
