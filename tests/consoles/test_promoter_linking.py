@@ -1,11 +1,13 @@
 """Settings of a link and content items, on the promoter's pages."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
 
 from affiliate import clock, ids
+from affiliate.attribution.models import Attribution
 from affiliate.db import db, unit_of_work
 from affiliate.insight import service as insight
 from affiliate.links import service
@@ -13,6 +15,7 @@ from affiliate.links.models import ContentItem, Link
 from affiliate.people.models import Role
 from tests.consoles.promoter_town import Town
 from tests.consoles.signed_in import fill_in, sign_in
+from tests.factories.orders import an_order, deliver
 from tests.factories.people import a_key, bearer
 from workers.clicks import Writer
 
@@ -165,3 +168,17 @@ def test_another_promoters_content_is_none(phone, town):
     assert phone.get(where).status_code == phone.get("/promoter/content/cnt_x").status_code == 404
     assert phone.post(where, data={"kind": "note", "title": "Mine"}).status_code == 404
     assert "Theirs" not in phone.get("/promoter/content/").text
+
+
+def test_who_joins_a_group_buy_by_the_openers_page_is_credited_too(client, town):
+    [tk] = parse_qs(urlsplit(client.get(f"/s/{town.link.code}").location).query)["tk"]
+    page = f"https://{town.shop.domain}/group/7?tk={tk}"
+    opener, joiner = ({"external_id": n, "email": f"{n}@example.org"} for n in ("one", "two"))
+
+    deliver(
+        client, town.shop, an_order(tk, customer=opener),
+        an_order(None, landing_url=page, customer=joiner),
+    )  # fmt: skip
+
+    found = db.session.scalars(sa.select(Attribution)).all()
+    assert [each.promoter_id for each in found] == [town.ana.id] * 2

@@ -19,7 +19,7 @@ from affiliate.errors import AffiliateError, NotFound, invalid
 from affiliate.i18n import _
 from affiliate.links import domains, queries, service
 from affiliate.links.models import ContentItem, Link
-from affiliate.links.targets import CONDITIONS, MINIPROGRAM
+from affiliate.links.targets import CONDITIONS, MINIPROGRAM, TARGETS_MAX
 from affiliate.programs import utm
 from affiliate.programs.models import MembershipState, Program
 
@@ -186,8 +186,9 @@ def _form(link: Link, typed: Typed | None, refusal: AffiliateError | None) -> Re
         shop=shop,
         base=domains.base_of(link),
         items=_items(link.promoter_id, also=link.content_id),
-        rows=range(max(filled, default=-1) + 1 + ROWS_MORE),
+        rows=range(min(max(filled, default=-1) + 1 + ROWS_MORE, TARGETS_MAX)),
         filled=filled,
+        has_utm=any(values.get(name) for name in utm.NAMES),
         utm_names=utm.NAMES,
         utm_places=utm.PLACES,
         typed=values,
