@@ -206,6 +206,17 @@ class LinkDay(Model):
     )
 
 
+class LostClicks(Model):
+    """Clicks that a web process answered and could not write down, as it told soon after."""
+
+    __tablename__ = "lost_clicks"
+
+    id: Mapped[Key]
+    at: Mapped[datetime] = mapped_column(default=clock.now, index=True)
+    clicks: Mapped[int]
+    trouble: Mapped[str]
+
+
 class SpoolOffset(Model):
     """How far a spool segment has been written into `clicks`."""
 

@@ -47,7 +47,10 @@ class MiniProgram:
 
     def scheme(self, query: str) -> str:
         """What opens it, inside of WeChat and on phones that have WeChat."""
-        kept = query if len(query) <= SCHEME_QUERY_MAX else query.partition("&")[0]
+        parts = query.split("&")
+        if len(query) > SCHEME_QUERY_MAX:
+            parts = [part for part in parts if part.startswith("tk=")]
+        kept = "&".join(parts)
         return (
             f"weixin://dl/business/?appid={self.appid}"
             f"&path={quote(self.path, safe='/')}&query={quote(kept, safe='')}"

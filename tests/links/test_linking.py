@@ -188,11 +188,13 @@ def test_inside_wechat_a_page_opens_the_shops_mini_program(client, shop, program
 
     page = client.get(f"/s/{link.code}", headers={"User-Agent": WECHAT})
     outside = client.get(f"/s/{link.code}", headers={"User-Agent": ANDROID})
+    long = client.get(f"/s/{link.code}?x={'y' * 600}", headers={"User-Agent": WECHAT})
 
     start = (
         "weixin://dl/business/?appid=wx0123456789abcdef&amp;path=pages/goods/one&amp;query=tk%3D"
     )
     assert (page.status_code, start in page.text) == (200, True)
+    assert start in long.text
     assert outside.location.startswith("https://sol.example.com/p/1")
     shop.miniprogram = None
     db.session.flush()
