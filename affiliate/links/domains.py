@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.dialects.postgresql import insert
 
 from affiliate import clock, jobs
 from affiliate.catalog import rules as addresses
@@ -20,6 +21,7 @@ from affiliate.jobs import Job
 from affiliate.links.models import Link, ShortDomain
 from affiliate.people.rules import COUNTRIES
 
+_CHOOSING = 7_425_331
 FAILURES = 2  # one after the other, before a domain is believed to be down
 
 
@@ -112,12 +114,15 @@ def every() -> Sequence[ShortDomain]:
 def add(text: str, *, countries: Collection[str] = (), is_default: bool = False) -> ShortDomain:
     """New links take it as soon as a probe has found us there."""
     address = _address(text)
-    if db.session.scalar(sa.select(ShortDomain.id).where(ShortDomain.address == address)):
+    new = insert(ShortDomain).values(
+        address=address, countries=_markets(countries), is_default=False, failures=0, version=1,
+        created_at=clock.now(),
+    )  # fmt: skip
+    domain_id = db.session.scalar(new.on_conflict_do_nothing().returning(ShortDomain.id))
+    if domain_id is None:
         message = _("This domain is known already.")
         raise KnownDomain(message, errors=(FieldError("/address", "known_domain", message),))
-    found = ShortDomain(address=address, countries=_markets(countries), is_default=False)
-    db.session.add(found)
-    db.session.flush()
+    found = domain(domain_id)
     if is_default:
         _make_default(found)
     jobs.ring(Job.PROBE_DOMAINS)
@@ -149,6 +154,8 @@ def ask_again(found: ShortDomain) -> None:
 
 
 def _make_default(found: ShortDomain) -> None:
+    # Two operators at once: the second waits, and takes it from the first.
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHOOSING)))
     others = sa.update(ShortDomain).where(ShortDomain.is_default, ShortDomain.id != found.id)
     db.session.execute(others.values(is_default=False, version=ShortDomain.version + 1))
     found.is_default = True

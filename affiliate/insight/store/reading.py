@@ -44,6 +44,7 @@ _OF_ORDERS: Mapping[str, Any] = MappingProxyType(
     }
 )
 GROUPS = ("day", *_OF_LINKS)
+_OF_SEVERAL = ("day", "promoter", "content_item")
 _CLICKS = ("clicks", "valid_clicks", "visitors", "scans")
 _ORDERS = ("orders", "paid_orders", "kept_orders", "revenue", "refunds", "commission", "earned")
 
@@ -245,15 +246,13 @@ def _sums(table: Any, names: Collection[str]) -> list[Any]:
 
 
 def _merchant(by: str, column: Any) -> Any:
-    """Days are everybody's; ids are a merchant's; promoters and contents may have several."""
-    return (
-        sa.literal(0).label("merchant") if by in ("day", "promoter") else column.label("merchant")
-    )
+    """Days are everybody's; ids are a merchant's; promoters and their content may have several."""
+    return sa.literal(0).label("merchant") if by in _OF_SEVERAL else column.label("merchant")
 
 
 def _grouped(found: Any, by: str, key: Any, merchant: Any) -> Any:
     found = found.group_by(key)
-    return found if by in ("day", "promoter") else found.group_by(merchant)
+    return found if by in _OF_SEVERAL else found.group_by(merchant)
 
 
 def _ordered(by: str, rank: str) -> list[Any]:
