@@ -229,6 +229,8 @@ class Leader:
 def leaders(by: str, asked: Question, *, most: int = 10) -> list[Leader]:
     """Those with the most orders, then with the most clicks; in three statements."""
     found = store.leading(by, asked, most=most)
+    if not found:
+        return []
     sums: dict[tuple[int, Any], list[Summed]] = {}
     for row in store.orders_by(by, asked, keys=[each[1] for each in found]):
         sums.setdefault((row.merchant_id, row.key), []).append(row)

@@ -109,7 +109,7 @@ def _sold_out() -> SoldOut:
 def _utm() -> dict[str, str] | None:
     """None where nothing is typed: then our own two parameters are added."""
     typed = {name: request.form.get(name, "").strip()[:500] for name in utm.NAMES}
-    return {name: text for name, text in typed.items() if text} or None
+    return utm.checked({name: text for name, text in typed.items() if text} or None)
 
 
 def _typed_terms() -> dict[str, Any]:
