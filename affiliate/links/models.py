@@ -56,6 +56,10 @@ class Link(Stamped, Model):
         """What its short address ends with."""
         return self.slug or self.code
 
+    @property
+    def is_over(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= clock.now()
+
     def was_open(self, at: datetime) -> bool:
         """Neither expired nor paused at that instant, whatever it is now."""
         if self.expires_at and self.expires_at <= at:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from affiliate import clock, ids
 from affiliate.attribution.models import Attribution
+from affiliate.catalog.models import Shop
 from affiliate.db import db, unit_of_work
 from affiliate.insight import service as insight
 from affiliate.links import service
@@ -16,7 +17,7 @@ from affiliate.people.models import Role
 from tests.consoles.promoter_town import Town
 from tests.consoles.signed_in import fill_in, sign_in
 from tests.factories.orders import an_order, deliver
-from tests.factories.people import a_key, bearer
+from tests.factories.people import a_key, a_user, bearer
 from workers.clicks import Writer
 
 
@@ -96,6 +97,14 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_changed(phone, to
 def a_second_link(town):
     url = f"https://{town.shop.domain}/second"
     return service.create_link(town.program, town.ana.id, url=url)
+
+
+def test_a_link_that_is_over_says_so(phone, town):
+    typed = {"expires_at": "2020-01-01T00:00"}
+    sheet = fill_in(phone, settings(town.link), **typed).location
+
+    assert "This link is over" in phone.get(sheet).text
+    assert "· over" in phone.get("/promoter/share/").text
 
 
 def test_a_link_is_paused_and_runs_again(phone, town):
@@ -182,3 +191,21 @@ def test_who_joins_a_group_buy_by_the_openers_page_is_credited_too(client, town)
 
     found = db.session.scalars(sa.select(Attribution)).all()
     assert [each.promoter_id for each in found] == [town.ana.id] * 2
+
+
+def test_the_merchant_names_the_shops_mini_program(client, town):
+    with unit_of_work():
+        owner = a_user(Role.MERCHANT_OWNER, merchant=town.merchant)
+    sign_in(client, owner)
+    where = f"/merchant/shops/{town.shop.id}/miniprogram"
+    mini = {"appid": "wx0123456789abcdef", "path": "pages/goods/one"}
+
+    def after(**typed):
+        status = client.post(where, data=typed).status_code
+        return status, db.session.get_one(Shop, key(town.shop), populate_existing=True).miniprogram
+
+    assert after(**mini) == (303, mini)
+    assert after(**(mini | {"path": "pages?x=1"})) == (422, mini)
+    assert after(appid="wx0123456789abcdef") == (422, mini)
+    assert 'value="pages/goods/one"' in client.get(f"/merchant/shops/{town.shop.id}/").text
+    assert after() == (303, None)
