@@ -22,13 +22,14 @@ def release() -> None:
         with unit_of_work():
             merchants = db.session.scalars(sa.select(Merchant.id).order_by(Merchant.id)).all()
         for merchant_id in merchants:
-            while _release_some(merchant_id):
+            ahead = service.Ahead()
+            while _release_some(merchant_id, ahead):
                 pass
 
 
-def _release_some(merchant_id: int) -> int:
+def _release_some(merchant_id: int, ahead: service.Ahead) -> int:
     with unit_of_work():
-        return service.release(merchant_id, clock.now())
+        return service.release(merchant_id, clock.now(), ahead=ahead)
 
 
 def close_months() -> None:

@@ -162,10 +162,10 @@ def _level(filling: Filling, size: int, maker: int, say: Callable[[str], None]) 
 
 
 def release(side: Side) -> int:
-    done = 0
+    done, ahead = 0, commissions.Ahead()
     while True:
         with unit_of_work():
-            released = commissions.release(side.merchant_id, side.now, runs.ENTRIES)
+            released = commissions.release(side.merchant_id, side.now, runs.ENTRIES, ahead)
         if not released:
             return done
         done += released

@@ -62,13 +62,13 @@ def build(merchant_id: int, settlement_id: int, *, size: int = PAYEES) -> Iterat
 
 def _release(merchant_id: int, settlement_id: int) -> Iterator[Progress]:
     """Only before the first payee: what is released later is for the next settlement."""
-    done = 0
+    done, ahead = 0, commissions.Ahead()
     while True:
         with unit_of_work():
             now = queries.progress(merchant_id, settlement_id)
             if now.state != State.BUILDING or now.cursor is not None:
                 return
-            released = commissions.release(merchant_id, now.through, ENTRIES)
+            released = commissions.release(merchant_id, now.through, ENTRIES, ahead)
         if not released:
             return
         done += released

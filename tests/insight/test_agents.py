@@ -125,15 +125,20 @@ def click(**fields) -> Click:
     ],
 )
 def test_a_line_is_read_as_the_spool_wrote_it(given):
-    line = spool.encode(given)[:-1]
-    whole = spool.decode(line)
-    click_id, ticks, link, marks, *texts = staging.read(line)
+    whole = spool.decode(spool.encode(given)[:-1])
+    (row,), _ = rows(given)
 
-    assert bytes.fromhex(click_id) == whole.id
-    assert timedelta(microseconds=int(ticks)) == whole.at - datetime(1970, 1, 1, tzinfo=UTC)
-    assert int(link) == whole.link_id
-    assert [each in marks for each in "qph"] == [whole.scanned, whole.prefetched, whole.head]
-    assert texts == [whole.ip, whole.user_agent, whole.referrer, whole.language]
+    def column(text):
+        return text.replace("\\", r"\\") or staging.NULL
+
+    assert row["id"] == rf"\\x{whole.id.hex()}"
+    assert row["at"] == f"{whole.at.replace(tzinfo=None).isoformat(' ', 'microseconds')}+00"
+    assert row["link_id"] == str(whole.link_id)
+    assert row["scanned"] == ("t" if whole.scanned else "f")
+    assert row["ip"] == column(whole.ip)
+    assert row["user_agent"] == column(whole.user_agent)
+    assert row["referrer"] == column(whole.referrer)
+    assert row["language"] == column(whole.language)
 
 
 def checked(rest: bytes) -> bytes:
@@ -158,17 +163,24 @@ WHOLE = spool.encode(click())[9:-1]
     ],
 )
 def test_lines_that_a_database_would_stumble_over_are_damaged(line):
-    assert staging.read(line) is None
+    found = stage().rows([line], now=NOON)
+
+    assert (found.count, found.damaged) == (0, 1)
 
 
 def test_an_old_line_without_a_language_is_whole():
-    assert staging.read(checked(WHOLE.rpartition(b"\t")[0]))[-1] == ""
+    found = stage().rows([checked(WHOLE.rpartition(b"\t")[0])], now=NOON)
+
+    assert (found.count, found.damaged) == (1, 0)
+
+
+def stage(zone: str = "UTC") -> Stage:
+    owners = {7: Owner(1, 2, zone)}
+    return Stage(b"k" * 32, places.finder(None), lambda _: owners, timedelta(days=30))
 
 
 def rows(*clicks: Click, zone: str = "UTC"):
-    owners = {7: Owner(1, 2, zone)}
-    stage = Stage(b"k" * 32, places.finder(None), lambda _: owners, timedelta(days=30))
-    found = stage.rows([spool.encode(each)[:-1] for each in clicks], now=NOON)
+    found = stage(zone).rows([spool.encode(each)[:-1] for each in clicks], now=NOON)
     named = [dict(zip(staging.COLUMNS, row.split("\t"), strict=True))
              for row in found.text.splitlines()]  # fmt: skip
     return named, found.damaged
@@ -194,8 +206,7 @@ def test_a_line_that_stands_there_twice_is_one_click_and_an_impossible_time_none
     far = spool.encode(click())[9:-1].replace(b"\t1", b"\t99999", 1)
 
     assert len(rows(click(), click())[0]) == 1
-    stage = Stage(b"k", places.finder(None), lambda _: {}, timedelta(days=30))
-    found = stage.rows([checked(far)], now=NOON)
+    found = stage().rows([checked(far)], now=NOON)
     assert (found.count, found.damaged) == (0, 1)
 
 

@@ -123,7 +123,6 @@ def test_a_database_that_is_away_for_a_while_stops_no_link_and_gets_every_click_
 ):
     with unit_of_work():
         link = a_link()
-    links = [link.id]
     fill(folder, 4_000, [link.id])
     nursery.start("web")
     nursery.start("writer")

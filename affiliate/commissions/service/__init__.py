@@ -15,7 +15,7 @@ from affiliate.commissions.service.holding import (
     lift_read,
     place,
 )
-from affiliate.commissions.service.releasing import move_entries, release
+from affiliate.commissions.service.releasing import Ahead, move_entries, release
 from affiliate.commissions.service.simulating import (
     Draft,
     Outcome,
@@ -28,6 +28,7 @@ from affiliate.commissions.service.splitting import split
 from affiliate.commissions.service.touching import take_touched
 
 __all__ = [
+    "Ahead",
     "ConfirmationNeeded",
     "Draft",
     "Outcome",

@@ -1,6 +1,7 @@
 """Along the states: released when the hold is over, and moved with their payout."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +15,36 @@ from affiliate.ledger import service as ledger
 from affiliate.ledger.models import Kind
 from affiliate.people.models import Merchant
 
+STEPS_AHEAD = 10
 
-def release(merchant_id: int, through: datetime, limit: int = 5000) -> int:
+
+@dataclass
+class Ahead:
+    """What is due in the next steps, read at once for whoever makes many of them. Those of one
+    payee stand together: so an account is written once for several of its entries, and they come
+    to lie side by side in the table, where a settlement will look for them payee by payee.
+    """
+
+    due: list[int] = field(default_factory=list)  # the next stand last
+
+    def look(self, given: dict[str, Any], limit: int) -> None:
+        found = db.session.scalar(TOGETHER, given | {"limit": limit * STEPS_AHEAD})
+        self.due = list(reversed(found or ()))
+
+    def take(self, limit: int) -> list[int]:
+        taken = self.due[-limit:]
+        del self.due[-limit:]
+        return taken[::-1]
+
+
+def release(
+    merchant_id: int, through: datetime, limit: int = 5000, ahead: Ahead | None = None
+) -> int:
     """Release what is due: pending entries, not on hold, whose hold ended by `through`.
 
     Takes up to about `limit` entries in one go and returns how many it changed; call it until it
-    returns 0. Two at once share the work. The commissions are locked first, so a refund of the
-    same order waits.
+    returns 0, if for many steps then with the same `ahead`. Two at once share the work. The
+    commissions are locked first, so a refund of the same order waits.
 
     A merchant with a credit limit has no more released than its pay-ins and the limit cover. The
     rest stays pending as `merchant_unfunded`, and goes oldest first once there is money.
@@ -28,13 +52,26 @@ def release(merchant_id: int, through: datetime, limit: int = 5000) -> int:
     given = {"merchant": merchant_id, "through": through, "limit": limit, "now": clock.now()}
     merchant = db.session.get_one(Merchant, merchant_id, populate_existing=True)
     if merchant.credit_limit is None:
-        return _release(given, db.session.scalars(DUE, given | {"currency": None}).all())
+        return _release_all(given, limit, ahead)
     lent = {merchant.currency: merchant.credit_limit}
     db.session.execute(ALONE, {"name": f"funding/{merchant_id}"})
     changed = 0
     for currency in db.session.scalars(CURRENCIES, given).all():
         changed += _release_funded(given | {"currency": currency}, lent.get(currency, 0))
     return changed
+
+
+def _release_all(given: dict[str, Any], limit: int, ahead: Ahead | None) -> int:
+    if ahead is None:
+        return _release(given, db.session.scalars(DUE, given | {"currency": None}).all())
+    looked = False
+    while ahead.due or not looked:
+        if not ahead.due:
+            ahead.look(given | {"currency": None}, limit)
+            looked = True
+        if changed := _release(given, ahead.take(limit)):
+            return changed
+    return 0
 
 
 def _release_funded(given: dict[str, Any], lent: int) -> int:
@@ -52,9 +89,10 @@ def _release_funded(given: dict[str, Any], lent: int) -> int:
 
 
 def _release(given: dict[str, Any], due: Sequence[int]) -> int:
-    if not (locked := _lock(given, due)):
+    locked = set(_lock(given, due)) if due else set()
+    if not locked:
         return 0
-    given = given | {"commissions": numbers(locked)}
+    given = given | {"commissions": numbers(each for each in due if each in locked)}
     ledger.open_accounts(WHOSE, Kind.AVAILABLE, given)
     return ledger.post_from(RELEASE, given)
 
@@ -94,22 +132,29 @@ def move_entries(
 ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 # A side each, so that each walks down its own index no further than it must.
-DUE = sa.text("""
-    SELECT commission_id FROM (
-      (SELECT commission_id, hold_until FROM entries
+_DUE = """
+      (SELECT commission_id, hold_until, payee_kind, payee_id FROM entries
         WHERE merchant_id = :merchant AND state = 'pending' AND on_hold IS NULL
           AND hold_until <= :through
           AND (CAST(:currency AS text) IS NULL OR currency = :currency)
         ORDER BY hold_until LIMIT :limit)
       UNION ALL
-      (SELECT commission_id, hold_until FROM entries
+      (SELECT commission_id, hold_until, payee_kind, payee_id FROM entries
         WHERE merchant_id = :merchant AND state = 'pending' AND on_hold = 'merchant_unfunded'
           AND hold_until <= :through
           AND (CAST(:currency AS text) IS NULL OR currency = :currency)
         ORDER BY hold_until LIMIT :limit)
-    ) AS due
+"""
+DUE = sa.text(f"""
+    SELECT commission_id FROM ({_DUE}) AS due
     GROUP BY commission_id ORDER BY min(hold_until), commission_id LIMIT :limit
-""")
+""")  # noqa: S608
+TOGETHER = sa.text(f"""
+    SELECT array_agg(commission_id ORDER BY payee_kind, payee_id, commission_id) FROM (
+      SELECT commission_id, min(payee_kind) AS payee_kind, min(payee_id) AS payee_id
+        FROM ({_DUE}) AS due GROUP BY commission_id
+    ) AS those
+""")  # noqa: S608
 
 CURRENCIES = sa.text("""
     SELECT currency FROM ledger_accounts
@@ -169,8 +214,8 @@ WHOSE = f"""
 RELEASE = f"""
     rows AS (
       UPDATE entries e SET state = 'available', released_at = :now, on_hold = NULL
-       WHERE e.merchant_id = :merchant AND e.commission_id = ANY (CAST(:commissions AS bigint[]))
-         AND {_OPEN}
+        FROM unnest(CAST(:commissions AS bigint[])) AS due (commission_id) -- in this order
+       WHERE e.merchant_id = :merchant AND e.commission_id = due.commission_id AND {_OPEN}
       RETURNING e.merchant_id, CASE WHEN e.amount > 0 THEN 'release' ELSE 'unrelease' END AS code,
                 'entry:' || e.id AS cause, e.payee_kind, e.payee_id, e.currency,
                 abs(e.amount) AS amount

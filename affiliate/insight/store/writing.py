@@ -27,8 +27,8 @@ _STAGING = sa.text("""
     CREATE TEMPORARY TABLE IF NOT EXISTS click_staging (
         id bytea, at timestamptz, link_id bigint, merchant_id bigint, promoter_id bigint,
         day date, quarter timestamptz, ip inet, user_agent text, referrer text, scanned boolean,
-        reason text, visitor bigint, device text, os text, browser text, app text, country text,
-        language text, host text
+        reason text, visitor bigint, device text, os text, browser text, app text, language text,
+        host text, country text, before timestamptz
     ) ON COMMIT DELETE ROWS
 """)
 _COPY = f"COPY click_staging ({', '.join(COLUMNS)}) FROM STDIN"
@@ -52,10 +52,7 @@ def _add(table: str) -> str:
 
 
 _INSERT = sa.text(f"""
-    WITH ordered AS (
-        SELECT *, lag(at) OVER (PARTITION BY link_id, day, visitor ORDER BY at, id) AS before
-          FROM click_staging
-    ), seen AS (
+    WITH seen AS (
         INSERT INTO visits AS v (day, link_id, visitor, last)
         SELECT day, link_id, visitor, max(at) FROM click_staging WHERE visitor IS NOT NULL
          GROUP BY day, link_id, visitor ORDER BY day, link_id, visitor
@@ -68,7 +65,7 @@ _INSERT = sa.text(f"""
                     WHEN o.at < o.before + :repeat THEN 'repeat'
                     WHEN o.at > s.previous - :repeat AND o.at < s.previous + :repeat THEN 'repeat'
                END AS verdict
-          FROM ordered o LEFT JOIN seen s ON s.day = o.day AND s.link_id = o.link_id
+          FROM click_staging o LEFT JOIN seen s ON s.day = o.day AND s.link_id = o.link_id
            AND s.visitor = o.visitor
     ), fresh AS (
         INSERT INTO clicks (id, at, link_id, ip, user_agent, referrer, scanned, reason, visitor,
