@@ -96,11 +96,13 @@ def _open_doors(app: Flask) -> None:
         public,
         session,
     )
+    from affiliate.insight import sight
     from affiliate.links.road import Road
 
     api.init_app(app)
     intake.init_app(app)
     links.init_app(app)
+    sight.init_app(app)
     payouts.init_app(app)
     public.init_app(app)
     account.init_app(app)

@@ -54,6 +54,7 @@ class Job(StrEnum):
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
     FORGET_CLICKS = "workers.clicks.forget"
     COUNT_ORDERS = "workers.clicks.count_orders"
+    PROBE_DOMAINS = "workers.links.probe_domains"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
     FORGET_SESSIONS = "workers.people.forget_sessions"
@@ -89,6 +90,7 @@ QUEUE_OF = {
     Job.MAKE_PARTITIONS: "default",
     Job.FORGET_CLICKS: "slow",
     Job.COUNT_ORDERS: "default",
+    Job.PROBE_DOMAINS: "slow",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
     Job.FORGET_SESSIONS: "slow",

@@ -6,7 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Model, Owned, Texts, of_merchant, same_merchant
+from affiliate.db import Currency, JsonOrNull, Model, Owned, Texts, of_merchant, same_merchant
 
 
 class Platform(StrEnum):
@@ -40,6 +40,7 @@ class Shop(Owned, Model):
     currency: Mapped[Currency]
     country: Mapped[str] = mapped_column(sa.CHAR(2))
     credentials: Mapped[bytes]  # sealed JSON
+    miniprogram: Mapped[JsonOrNull]  # the shop inside of WeChat: {"appid", "path"}
     last_event_at: Mapped[datetime | None]
     disconnected_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -17,13 +17,14 @@ _MASK = 4
 Matrix = tuple[tuple[bool, ...], ...]
 
 
-def short_url(code: str) -> str:
-    return f"{current_app.config['SETTINGS'].address}/s/{code}"
+def short_url(code: str, base: str | None = None) -> str:
+    """`base`: the link's short domain (links/domains.py); without one our public address."""
+    return f"{base or current_app.config['SETTINGS'].address}/s/{code}"
 
 
-def page_url(code: str) -> str:
+def page_url(code: str, base: str | None = None) -> str:
     """With a page in between: price, pictures and reviews before the shop."""
-    return f"{current_app.config['SETTINGS'].address}/p/{code}"
+    return f"{base or current_app.config['SETTINGS'].address}/p/{code}"
 
 
 def scan_url(url: str) -> str:

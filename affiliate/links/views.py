@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from affiliate import clock
-from affiliate.links import road, rules, share, token
+from affiliate.links import captions, probing, queries, road, rules, share, spoken, token
 from affiliate.links.lookup import Lookup, Unavailable
 from affiliate.links.rules import Facts, Visit
 from affiliate.links.spool import Click, Spool
+from affiliate.links.targets import Looks
 
 bp = Blueprint("links", __name__)
 
@@ -31,6 +32,8 @@ def follow(code: str) -> ResponseReturnValue:
         return _card(facts)
     if answer.counts:
         _spool().append(_click(click_id, now, facts, scanned=answer.scanned))
+    if answer.mini is not None:
+        return _mini_program(facts, answer.location)
     return redirect_to(answer.location)
 
 
@@ -39,7 +42,7 @@ def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return svg(share.scan_url(share.short_url(facts.code)))
+    return svg(share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 @bp.get("/s/<code>/qr.png")
@@ -47,7 +50,7 @@ def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return png(share.scan_url(share.short_url(facts.code)))
+    return png(share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 def lookup() -> Lookup:
@@ -65,7 +68,15 @@ def asked_query() -> str:
 
 
 def _visit() -> Visit:
-    return Visit(query=asked_query(), user_agent=_header("User-Agent"))
+    return Visit(query=asked_query(), user_agent=_header("User-Agent"), look=_look)
+
+
+def _look() -> Looks:
+    sight = current_app.extensions["sight"]
+    looks: Looks = sight(
+        request.remote_addr or "", _header("User-Agent"), _header("Accept-Language")
+    )
+    return looks
 
 
 def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Click:
@@ -96,8 +107,41 @@ def redirect_to(location: str) -> Response:
 
 
 def _card(facts: Facts) -> ResponseReturnValue:
-    page = render_template("links/card.html", link=facts, address=share.short_url(facts.code))
+    page = render_template(
+        "links/card.html", link=facts, address=share.short_url(facts.code, facts.base)
+    )
     return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+def _mini_program(facts: Facts, scheme: str) -> ResponseReturnValue:
+    """WeChat opens a mini program when a person taps its scheme, so the page has one button."""
+    page = render_template("links/mini.html", link=facts, scheme=scheme, label=captions.LABEL)
+    return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+@bp.get("/kl")
+def spoken_word() -> ResponseReturnValue:
+    """Where a copied 口令 is pasted. Looking changes nothing, so a plain GET does it."""
+    pasted = request.args.get("text", "").replace("\0", "")[: spoken.TEXT_CHARACTERS_MAX]
+    found = spoken.find(pasted) if pasted.strip() else None
+    page = render_template(
+        "links/spoken.html",
+        pasted=pasted,
+        link=found,
+        title=found and queries.titles([found])[found.id],
+        url=found and spoken.leads_to(found),
+        label=captions.LABEL,
+    )
+    missing = bool(pasted.strip()) and found is None
+    return page, 404 if missing else 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+@bp.get("/.well-known/tuike/<nonce>")
+def prove(nonce: str) -> ResponseReturnValue:
+    """That this address leads to this instance: only it can answer so (links/probing.py)."""
+    if not probing.NONCE.fullmatch(nonce):
+        return unknown()
+    return probing.proof(nonce), 200, {"Cache-Control": "no-store", "Content-Type": PLAIN}
 
 
 def unknown() -> ResponseReturnValue:

@@ -249,6 +249,35 @@ def payout_account_changed(event: Event, _user: User) -> Letter:
     )
 
 
+def domain_failed(event: Event, _user: User) -> Letter:
+    domain = event.payload["address"].partition("://")[2]
+    since = datetime.fromisoformat(event.payload["since"])
+    fault = DOMAIN_FAULTS.get(event.payload["fault"], event.payload["fault"])
+    return Letter(
+        _("%(domain)s does not lead to Tuike any more", domain=domain),
+        (
+            _("Since %(since)s: %(fault)s", since=formats.instant(since), fault=fault),
+            _(
+                "Links that were passed on under it open no longer. New ones take another domain "
+                "meanwhile; block it, and old ones are shown under another domain too."
+            ),
+        ),
+        (_("See the domains"), _address("/operator/domains/")),
+    )
+
+
+# What a probe met, as links/probing.py says it.
+DOMAIN_FAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "unreachable": _(
+            "Nobody answers there. Is the domain paid for, and does its DNS point here?"
+        ),
+        "certificate": _("Its certificate is not valid. Has it run out?"),
+        "foreign": _("Somebody else answers there. Has the domain run out, or is it blocked?"),
+    }
+)
+
+
 def clicks_lost(event: Event, _user: User) -> Letter:
     return Letter(
         _("Clicks are being lost"),
@@ -296,6 +325,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "agency.left": agency_left,
         "withdrawal.refused": withdrawal_refused,
         "payout_account.changed": payout_account_changed,
+        "domain.failed": domain_failed,
         "clicks.lost": clicks_lost,
     }
 )

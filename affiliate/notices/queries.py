@@ -16,7 +16,7 @@ from affiliate.people import queries as people
 from affiliate.people.models import User
 
 PLACE = "notices.letter"
-OF_OPERATORS = frozenset({losses.EVENT})
+OF_OPERATORS = frozenset({losses.EVENT, "domain.failed"})
 
 
 @dataclass(frozen=True, slots=True)

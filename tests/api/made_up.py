@@ -16,6 +16,8 @@ from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
 from affiliate.intake.coupons import wishes
 from affiliate.intake.models import Event
+from affiliate.links import contents, domains
+from affiliate.links import service as links
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
 from affiliate.payouts.service import invoices
@@ -85,6 +87,9 @@ class House:
         shop = a_shop(self.merchant, domain=domain)
         product = a_product(shop)
         link = a_link(a_program(self.merchant), product=product)
+        item = contents.create(link.promoter_id, kind="note", title=f"Note about {domain}")
+        links.change_link(link, {"item": item, "slug": f"note-{item.id}"})
+        domains.add(f"go.{domain}")
         catalog.create_product_group(self.merchant.id, f"Goods of {domain}", [product.id])
         review = {"product": product.external_id, "rating": "5", "origin": "Shopee"}
         catalog.take_reviews(shop, [(2, review)])

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from affiliate import demo
+from affiliate import demo, ids
 from affiliate.attribution.models import Coupon
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.links.models import Link
 from affiliate.people import queries as people
+from affiliate.people.models import Grant
 from tests.browser.conftest import DESK, PHONE
 
 pytestmark = pytest.mark.browser
@@ -50,6 +51,10 @@ PAGES = {
     "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
     "promoter-reports": ("/promoter/reports/", PHONE, "xunian"),
+    "promoter-link": ("/promoter/share/{own_link}/settings", PHONE, "xunian"),
+    "promoter-content": ("/promoter/content/", PHONE, "xunian"),
+    "spoken": ("/kl?text=nothing", PHONE, STRANGER),
+    "operator-domains": ("/operator/domains/", DESK, "operator"),
     "promoter-claims": ("/promoter/claims/", PHONE, "ana"),
     "promoter-team": ("/promoter/team/", PHONE, "xunian"),
     "promoter-wallet": ("/promoter/wallet/", PHONE, "xunian"),
@@ -96,12 +101,21 @@ def address(path, lang):
     link = db.session.scalars(
         sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
     ).one()
+    xunian = people.user_by_email("xunian@demo.tuike.example")
+    own = db.session.scalars(
+        sa.select(Link)
+        .join(Grant, Grant.promoter_id == Link.promoter_id)
+        .where(Grant.user_id == xunian.id)
+        .order_by(Link.id)
+        .limit(1)
+    ).one()
     mine = sa.select(sa.func.min(Shop.id)).where(Shop.merchant_id == replay.merchant_id)
     here = path.format(
         program=replay.program_id,
         replay=replay.id,
         coupon=coupon.id,
         link=link.code,
+        own_link=ids.encode("lnk", own.merchant_id, own.id),
         shop=db.session.scalar(mine),
     )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"

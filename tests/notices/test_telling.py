@@ -43,6 +43,11 @@ PAYLOADS = {
         "since": "2027-02-01T03:00:00+00:00",
     },
     "clicks.lost": {"clicks": 4, "trouble": "[Errno 28] No space left on device"},
+    "domain.failed": {
+        "address": "https://go.example.com",
+        "fault": "certificate",
+        "since": "2026-11-22T10:00:00+00:00",
+    },
     "rate.cut": {"name": "Amigas", "until": "2026-12-22T10:00:00+00:00"},
 }
 

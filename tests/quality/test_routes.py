@@ -60,6 +60,10 @@ SENT = {
     "POST /api/v1/groups": {"merchant": "merchant_id", "name": "Others"},
     "POST /api/v1/programs/<program_id>/rules": {"scope": "program", "rate_ppm": 5},
     "POST /api/v1/keys": {"name": "key", "role": "merchant_owner", "merchant": "merchant_id"},
+    "POST /api/v1/content-items": {"promoter": "promoter_id", "kind": "note", "title": "One"},
+    "POST /api/v1/links/find": {"text": "code"},
+    "POST /api/v1/short-domains": {"address": "go.example.com"},
+    "POST /promoter/share/new": {"program": "program_id", "url": "https://ours.example.com/"},
     "POST /api/v1/links": {
         "program": "program_id", "promoter": "promoter_id", "product": "product_id",
     },

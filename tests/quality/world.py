@@ -17,7 +17,7 @@ from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.ledger.models import Account, BookClose
-from affiliate.links.models import Link
+from affiliate.links.models import ContentItem, Link, ShortDomain
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
@@ -209,6 +209,8 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "profile_id": ("txp", first(TaxProfile, payee_id=promoter_id, payee_kind="promoter")),
         "agency_profile": ("txp", first(TaxProfile, payee_kind="agency")),
         "agency_id": ("agn", ours.agency),
+        "content_id": ("cnt", first(ContentItem, promoter_id=promoter_id)),
+        "domain_id": ("dom", first(ShortDomain)),
         "limit_id": ("lim", first(ApprovalLimit, user_id=ours.checker.id)),
         "delegation_id": ("dlg", first(Grant, delegated_by=ours.checker.id)),
         "agency_account": ("acc", first(PayoutAccount, payee_kind="agency")),
@@ -231,6 +233,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
             "lac", merchant_id, first(Account, merchant_id=merchant_id, kind="available").id
         ),
         "rail": "sandbox",
+        "nonce": "0" * 32,
     }
 
 

@@ -17,6 +17,8 @@ bp.register_error_handler(AffiliateError, layout.show_refusal)
 from affiliate.consoles.promoter import (  # noqa: E402
     agencies,
     claims,
+    contents,
+    linking,
     market,
     orders,
     payout_accounts,
@@ -40,6 +42,8 @@ __all__ = [
     "agencies",
     "bp",
     "claims",
+    "contents",
+    "linking",
     "market",
     "orders",
     "payout_accounts",
