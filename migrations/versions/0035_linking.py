@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-revision = "0031_linking"
+revision = "0035_linking"
 down_revision = "0034_losses"
 branch_labels = None
 depends_on = None
