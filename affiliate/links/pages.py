@@ -81,13 +81,13 @@ def offer(code: str) -> ResponseReturnValue:
 @bp.get("/p/<code>/qr.svg")
 def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    return unknown() if facts is None else svg(share.scan_url(share.page_url(facts.code)))
+    return unknown() if facts is None else svg(code, share.scan_url(share.page_url(facts.code)))
 
 
 @bp.get("/p/<code>/qr.png")
 def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    return unknown() if facts is None else png(share.scan_url(share.page_url(facts.code)))
+    return unknown() if facts is None else png(code, share.scan_url(share.page_url(facts.code)))
 
 
 def _goods(facts: Facts) -> Goods | None:

@@ -105,6 +105,10 @@ def drawn(modules: Matrix, scale: int) -> Image.Image:
     return small.resize((side * scale, side * scale), Image.Resampling.NEAREST)
 
 
+def opened(logo: bytes | None) -> Image.Image | None:
+    return Image.open(io.BytesIO(logo)) if logo else None
+
+
 def _with_logo(picture: Image.Image, side: int, logo: Image.Image) -> Image.Image:
     """In the middle, on a white ground: it covers less than a code of the highest correction can
     do without.

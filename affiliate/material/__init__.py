@@ -4,6 +4,8 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
+    from affiliate.material import service
     from affiliate.material.views import bp
 
+    app.extensions["logos"] = service.logo_of
     app.register_blueprint(bp)

@@ -154,7 +154,7 @@ def languages_of(link_id: int) -> set[str]:
 
 
 def words_for(link: Link, language: str) -> Caption | None:
-    """The promoter's own for this link, else the merchant's for the product, else for the program."""
+    """The promoter's for this link, else the merchant's for the product, else for the program."""
     rows = db.session.scalars(
         sa.select(Caption).where(
             Caption.merchant_id == link.merchant_id,

@@ -40,6 +40,7 @@ from affiliate.material.queries import Subject
 
 AT_ONCE = 200  # links whose posters are asked for by one sweep
 POSTER_SIDE = 1440
+THUMB_SIDE = 320
 KEPT = queries.LATELY * 3
 
 
@@ -149,6 +150,12 @@ def _picture(name: str | None) -> Image.Image | None:
         return None
 
 
+def logo_of(code: str) -> bytes | None:
+    """What stands in the middle of this link's QR codes."""
+    path = logo_file(queries.logo_of(code))
+    return path.read_bytes() if path else None
+
+
 def logo_file(name: str | None) -> Path | None:
     return store.path(store.MATERIAL, name) if name else None
 
@@ -235,9 +242,8 @@ def change_look(merchant_id: int, changes: Mapping[str, Any]) -> Look:
         look.color = _color(changes["color"])
     if "logo" in changes:
         given = changes["logo"]
-        look.logo = (
-            store.put(store.MATERIAL, pictures.logo(given).content, "png") if given else None
-        )
+        small = pictures.logo(given).content if given else None
+        look.logo = store.put(store.MATERIAL, small, "png") if small else None
     look.version += 1
     db.session.flush()
     return look
@@ -390,6 +396,12 @@ def _kind(taken: Taken) -> str:
     return "picture" if taken.kind == "jpg" else "video"
 
 
+def _thumb(taken: Taken) -> str | None:
+    if _kind(taken) == "video":
+        return None
+    return store.put(store.MATERIAL, pictures.taken(taken.content, THUMB_SIDE).content, "jpg")
+
+
 def _add_file(material: Material, position: int, taken: Taken) -> MaterialFile:
     row = MaterialFile(
         merchant_id=material.merchant_id,
@@ -397,6 +409,7 @@ def _add_file(material: Material, position: int, taken: Taken) -> MaterialFile:
         position=position,
         kind=_kind(taken),
         file=store.put(store.MATERIAL, taken.content, taken.kind),
+        thumb=_thumb(taken),
         bytes=len(taken.content),
         width=taken.width,
         height=taken.height,
