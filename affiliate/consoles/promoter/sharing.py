@@ -13,7 +13,7 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, codes, market
+from affiliate.consoles.promoter import bp, codes, market, material
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -22,6 +22,7 @@ from affiliate.insight import queries as insight
 from affiliate.links import captions, service
 from affiliate.links import share as sharing
 from affiliate.links.models import Link
+from affiliate.material import service as posters
 from affiliate.programs.models import MembershipState, Program
 
 LINKS = 30
@@ -62,13 +63,14 @@ def make_link() -> ResponseReturnValue:
     if not offered:
         raise NotFound
     link = _once(offered[0].place.program, promoter_id, product)
+    posters.want_posters(link)
     return redirect(url_for("promoter.sheet", link_id=_key(link)), 303)
 
 
 @bp.get("/share/<link_id>")
 def sheet(link_id: str) -> ResponseReturnValue:
     promoter_id = current_promoter_id()
-    link = _own(promoter_id, link_id)
+    link = own(promoter_id, link_id)
     product = _product_of(link)
     shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     mine = [p for p in market.places_of(promoter_id) if p.program.id == link.program_id]
@@ -76,13 +78,14 @@ def sheet(link_id: str) -> ResponseReturnValue:
     tag = _caption_language(shop)
     in_between = product is not None and request.args.get("way") == "page"
     url = sharing.page_url(link.code) if in_between else sharing.short_url(link.code)
-    caption = captions.caption(
-        tag,
-        shop.country,
-        title=product.title if product else shop.name,
-        price=goods.price if goods else None,
-        url=url,
-    )
+    price = goods.price if goods else None
+    known = {
+        "title": product.title if product else shop.name,
+        "price": price,
+        "saves": material.saving(price, goods.list_price if goods else None),
+        "url": url,
+    }
+    parts = material.on_sheet(link, product, shop, tag, known)
     return render_template(
         "promoter/sheet.html",
         link=link,
@@ -98,9 +101,9 @@ def sheet(link_id: str) -> ResponseReturnValue:
             (layout.here_with(caption=each), i18n.LANGUAGES[each], None, each == tag)
             for each in _buyers_first(shop)
         ],
-        caption=caption,
         label=captions.label(tag),
-        whatsapp=f"https://wa.me/?{urlencode({'text': caption})}",
+        whatsapp=f"https://wa.me/?{urlencode({'text': parts['caption']})}",
+        **parts,
     )
 
 
@@ -155,7 +158,7 @@ def _once(program: Program, promoter_id: int, product: Product) -> Link:
     return found or service.create_link(program, promoter_id, product=product)
 
 
-def _own(promoter_id: int, link_id: str) -> Link:
+def own(promoter_id: int, link_id: str) -> Link:
     """Somebody else's link is no link here."""
     try:
         merchant_id, row_id = ids.decode_pair("lnk", link_id)
