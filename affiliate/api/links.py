@@ -29,6 +29,7 @@ from affiliate.errors import NotFound, invalid
 from affiliate.insight import queries as insight
 from affiliate.links import queries, service, share
 from affiliate.links.models import Link
+from affiliate.material import service as posters
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries as programs
@@ -93,6 +94,7 @@ def create(caller: Caller, body: NewLink) -> LinkShown:
         content=body.content,
         expires_at=body.expires_at,
     )
+    posters.want_posters(link)
     return _shown([link])[0]
 
 

@@ -287,6 +287,10 @@ def set_caption(
     if row is None:
         row = Caption(merchant_id=merchant_id, language=language, version=0, **of)
         db.session.add(row)
+    return change_caption(row, text)
+
+
+def change_caption(row: Caption, text: str) -> Caption:
     row.text = captions.checked(text)
     row.version += 1
     db.session.flush()
