@@ -46,7 +46,7 @@ class Canvas:
         x, y = at
         for size in sizes:
             wrapped = self.letters.wrap(text, size, width, lines, bold=bold)
-            if not any(each.endswith("…") for each in wrapped[-1:]) or size == sizes[-1]:
+            if size == sizes[-1] or not wrapped or not wrapped[-1].endswith(("…", "...")):
                 break
         step = size * leading // 100
         for number, line in enumerate(wrapped):

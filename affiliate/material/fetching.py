@@ -18,7 +18,7 @@ CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 IN_ALL_SECONDS = 8
 BYTES_MOST = 20 * 1024 * 1024
 REDIRECTS_MOST = 3
-_HEADERS = {
+_HEADERS: dict[str | bytes, str | bytes] = {
     "User-Agent": "Tuike (self-hosted affiliate platform)",
     "Accept": "image/avif,image/webp,image/jpeg,image/png,image/gif",
     "Accept-Encoding": "identity",

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import ImageDraw, ImageFont
 
 FOLDER = Path(__file__).parent / "fonts"
-ELLIPSIS = "…"
+ELLIPSIS = "…"  # as high as the middle of a hanzi; letters get dots on their line
 # No line begins with these, and none ends with those.
 NOT_FIRST = frozenset("，。、；：！？）》」』】〉”’…·%％,.;:!?)]}")
 NOT_LAST = frozenset("（《「『【〈“‘([{¥$€￥")
@@ -103,14 +103,15 @@ class Lettering:
         """One line of it."""
         if self.width(text, size, bold=bold) <= width:
             return text
-        room = width - self.width(ELLIPSIS, size, bold=bold)
+        dots = ELLIPSIS if _is_wide(text[0]) else "..."
+        room = width - self.width(dots, size, bold=bold)
         kept, used = 0, 0.0
         for each in text:
             used += self._advance(each, size, bold)
             if used > room:
                 break
             kept += 1
-        return text[:kept].rstrip(" ·,，、-") + ELLIPSIS
+        return text[:kept].rstrip(" ·,，、-") + dots
 
     def _fitting(self, text: str, size: int, width: float, bold: bool) -> int:
         """How many characters stand in the first line."""

@@ -92,19 +92,19 @@ def window(scene: Scene) -> None:
     scene.label(WIDTH - MARGIN - 28, MARGIN + 28)
     if poster.saves:
         canvas.chip((MARGIN + 28, 800), poster.saves, 42, scene.colour, on(scene.colour))
-    end = canvas.block((MARGIN, 916), poster.title, 600, (52, 46, 40, 36), 2, INK)
+    end = canvas.block((MARGIN, 906), poster.title, 600, (52, 46, 40, 36), 2, INK)
     if poster.price:
         canvas.fitted((MARGIN - 3, end + 112), poster.price, 600, (92, 80, 66, 54), tone)
     if poster.before:
         canvas.struck((MARGIN, end + 172), poster.before, 36, QUIET)
-    side = 304
+    side = 330
     left = WIDTH - MARGIN - side
-    canvas.shadow((left, 916, side, side), 28)
-    canvas.code((left, 916), side, poster.url)
-    _centred_lines(canvas, poster.invite, left + side // 2, 1262, side + 40, 28, INK)
-    canvas.draw.line((MARGIN, 1312, WIDTH - MARGIN, 1312), fill=mixed(PAPER, INK, 12), width=2)
-    scene.recommender((MARGIN, 1336), 64, 560, INK)
-    _right(scene, WIDTH - MARGIN, 1378)
+    canvas.shadow((left, 906, side, side), 28)
+    canvas.code((left, 906), side, poster.url)
+    _centred_lines(canvas, poster.invite, left + side // 2, 1274, side + 30, 27, INK)
+    canvas.draw.line((MARGIN, 1324, WIDTH - MARGIN, 1324), fill=mixed(PAPER, INK, 12), width=2)
+    scene.recommender((MARGIN, 1342), 64, 560, INK)
+    _right(scene, WIDTH - MARGIN, 1384)
 
 
 def _right(scene: Scene, right: int, base: int) -> None:
@@ -122,13 +122,15 @@ def cover(scene: Scene) -> None:
     """The picture from edge to edge, words in the dark below it."""
     poster, canvas = scene.poster, scene.canvas
     night = mixed(scene.colour, (10, 12, 14), 82)
-    scene.picture_in((0, 0, WIDTH, HEIGHT))
+    tall = scene.picture is not None and scene.picture.height * 10 > scene.picture.width * 11
+    scene.picture_in((0, 0, WIDTH, HEIGHT if tall else 1140))
     canvas.veil((0, 0, WIDTH, 300), night, 150, 0)
-    canvas.veil((0, 560, WIDTH, 420), night, 0, 236)
-    canvas.veil((0, 980, WIDTH, HEIGHT - 980), night, 236, 250)
+    canvas.veil((0, 540, WIDTH, 420), night, 0, 226)
+    canvas.veil((0, 960, WIDTH, 180), night, 226, 255)
+    canvas.panel((0, 1140, WIDTH, HEIGHT - 1140), night, 0)
     scene.shop((MARGIN, 116), 640, WHITE)
     scene.label(WIDTH - MARGIN, 76)
-    side = 290
+    side = 330
     left = WIDTH - MARGIN - side
     lines = canvas.letters.wrap(poster.title, 60, WIDTH - 2 * MARGIN, 3, bold=True)
     top = 1040 - len(lines) * 76
@@ -139,7 +141,7 @@ def cover(scene: Scene) -> None:
         canvas.fitted((MARGIN - 3, 1178), poster.price, 600, (104, 90, 74, 60), WHITE)
     if poster.before:
         canvas.struck((MARGIN, 1240), poster.before, 38, mixed(WHITE, night, 30))
-    canvas.code((left, 1078), side, poster.url)
+    canvas.code((left, 1064), side, poster.url)
     invite = mixed(WHITE, night, 12)
     canvas.fitted((MARGIN, 1302), poster.invite, 600, (32, 28, 24), invite, bold=False)
     scene.recommender((MARGIN, 1328), 64, 600, WHITE)

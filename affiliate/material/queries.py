@@ -218,6 +218,8 @@ def materials_of(merchant_id: int, product_id: int) -> list[Material]:
 
 def files_of(merchant_id: int, material_ids: Collection[int]) -> dict[int, list[MaterialFile]]:
     found: dict[int, list[MaterialFile]] = {each: [] for each in material_ids}
+    if not found:
+        return found
     rows = sa.select(MaterialFile).where(
         MaterialFile.merchant_id == merchant_id, MaterialFile.material_id.in_(list(found))
     )

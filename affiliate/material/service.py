@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -22,7 +22,7 @@ from affiliate.links import captions
 from affiliate.links import queries as links
 from affiliate.links.models import Link
 from affiliate.material import fetching, pictures, posters, queries, store, words
-from affiliate.material.colours import HEX
+from affiliate.material.colours import HEX, SEAL
 from affiliate.material.fetching import Unfetched
 from affiliate.material.lettering import Lettering
 from affiliate.material.models import (
@@ -110,7 +110,7 @@ def sample(look: Look | None, merchant: str, country: str, template: str) -> byt
             recommends=str(_("%(name)s recommends", name="Mei")),
             label=captions.label(tag).strip("[]【】"), invite=str(_("Scan, or hold to open")),
             url=f"{current_app.config['SETTINGS'].address}/",
-            color=(look.color if look else None) or words.SEAL,
+            color=(look.color if look else None) or SEAL,
             picture=None, logo=look.logo if look else None,
         )  # fmt: skip
     return _drawn(shown)
@@ -305,7 +305,7 @@ class Sent:
     """A file as a browser sent it."""
 
     name: str
-    content: BinaryIO
+    content: IO[bytes]
 
 
 class TooMany(AffiliateError):
