@@ -23,8 +23,8 @@ LOGO_SIDE = 256
 QUALITY = 86
 VIDEO_BYTES_MOST = 50 * 1024 * 1024
 # What image libraries throw at broken files.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error,
-           Image.DecompressionBombError, Image.DecompressionBombWarning)  # fmt: skip
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class BadPicture(AffiliateError):
@@ -48,12 +48,14 @@ def opened(content: bytes | BinaryIO, side: int = SIDE_MOST) -> Image.Image:
         image = Image.open(file, formats=FORMATS)
         most = JPEG_PIXELS_MOST if image.format == "JPEG" else PIXELS_MOST
         if image.width * image.height > most:
-            raise BadPicture(_("This picture has too many pixels: at most 40 million."))
+            raise Image.DecompressionBombError
         image.draft("RGB", (side, side))
         image.load()
         upright = ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
         raise BadPicture(_("This is no picture: JPEG, PNG, WebP, GIF and AVIF are.")) from None
+    except _BOMBS:
+        raise BadPicture(_("This picture has too many pixels: at most 40 million.")) from None
     except _BROKEN:
         raise BadPicture(_("This picture is broken, or larger than it says.")) from None
     if min(upright.size) < 1:

@@ -155,15 +155,12 @@ def languages_of(link_id: int) -> set[str]:
 
 def words_for(link: Link, language: str) -> Caption | None:
     """The promoter's for this link, else the merchant's for the product, else for the program."""
+    of = [Caption.link_id == link.id, Caption.program_id == link.program_id]
+    if link.product_id is not None:
+        of.append(Caption.product_id == link.product_id)
     rows = db.session.scalars(
         sa.select(Caption).where(
-            Caption.merchant_id == link.merchant_id,
-            Caption.language == language,
-            sa.or_(
-                Caption.link_id == link.id,
-                Caption.product_id == link.product_id,
-                Caption.program_id == link.program_id,
-            ),
+            Caption.merchant_id == link.merchant_id, Caption.language == language, sa.or_(*of)
         )
     )
     found = {_rank(each): each for each in rows}

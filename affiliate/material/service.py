@@ -234,16 +234,18 @@ def _note(subject: Subject, template: str, tag: str, fingerprint: str) -> None:
 
 def change_look(merchant_id: int, changes: Mapping[str, Any]) -> Look:
     """`color` as #rrggbb or None, `logo` as the bytes of a picture or None."""
+    taken: dict[str, str | None] = {}
+    if "color" in changes:
+        taken["color"] = _color(changes["color"])
+    if "logo" in changes:
+        small = pictures.logo(changes["logo"]).content if changes["logo"] else None
+        taken["logo"] = store.put(store.MATERIAL, small, "png") if small else None
     look = queries.look(merchant_id, lock=True)
     if look is None:
         look = Look(merchant_id=merchant_id, version=0)
         db.session.add(look)
-    if "color" in changes:
-        look.color = _color(changes["color"])
-    if "logo" in changes:
-        given = changes["logo"]
-        small = pictures.logo(given).content if given else None
-        look.logo = store.put(store.MATERIAL, small, "png") if small else None
+    for name, value in taken.items():
+        setattr(look, name, value)
     look.version += 1
     db.session.flush()
     return look
@@ -284,10 +286,13 @@ def set_caption(
             db.session.delete(row)
             db.session.flush()
         return None
-    if row is None:
-        row = Caption(merchant_id=merchant_id, language=language, version=0, **of)
-        db.session.add(row)
-    return change_caption(row, text)
+    if row is not None:
+        return change_caption(row, text)
+    kept = captions.checked(text)
+    row = Caption(merchant_id=merchant_id, language=language, text=kept, **of)
+    db.session.add(row)
+    db.session.flush()
+    return row
 
 
 def change_caption(row: Caption, text: str) -> Caption:

@@ -36,6 +36,12 @@ def _room_for_files(endpoint: str | None, _values: dict[str, Any] | None) -> Non
         request.max_content_length = UPLOAD_BYTES_MOST
 
 
+@bp.teardown_request
+def _close_files(_error: BaseException | None) -> None:
+    """Large ones lie in temporary files."""
+    request.close()
+
+
 @bp.get("/material/")
 def material() -> ResponseReturnValue:
     return _look_page()
