@@ -29,7 +29,7 @@ _NUMBERED = re.compile(r"^\s*(\d+[.)、]|[-*•])\s*")
 class NoDrafts(AffiliateError):
     """Nothing is lost: one's own words can still be written."""
 
-    status = 503
+    status = 409
     code = "no_drafts"
 
 

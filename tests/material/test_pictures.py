@@ -14,6 +14,7 @@ from affiliate.db import unit_of_work
 from affiliate.material import fetching, pictures, queries, service
 from affiliate.material.fetching import Unfetched
 from affiliate.material.pictures import BadPicture
+from affiliate.material.service import Sent
 from affiliate.people import queries as people
 from tests.factories.catalog import a_product, a_shop
 from tests.factories.links import a_link
@@ -112,6 +113,18 @@ def test_a_video_is_known_by_its_first_bytes():
     with pytest.raises(BadPicture):
         pictures.video(b"<script>" + bytes(100))
     assert not pictures.looks_like_video(a_picture("AVIF"))
+
+
+def test_a_file_of_thirty_megabytes_is_refused_by_its_name():
+    sent = [
+        Sent("big.jpg", io.BytesIO(b"\xff\xd8\xff" + bytes(30_000_000))),
+        Sent("big.mp4", io.BytesIO(A_VIDEO + bytes(60_000_000))),
+    ]
+    for each, most in zip(sent, ("20 MB", "50 MB"), strict=True):
+        with pytest.raises(BadPicture) as refusal:
+            service.add_material(a_product(), "", [each])
+        assert each.name in str(refusal.value.message)
+        assert most in str(refusal.value.message)
 
 
 @pytest.mark.parametrize(

@@ -103,17 +103,16 @@ def save_all(link_id: str, material_id: str) -> ResponseReturnValue:
     return exports.archive(f"{link.code}-{material_id}", lambda: set_of(merchant_id, row_id))
 
 
-@bp.get("/share/qr.zip")
-def all_codes() -> ResponseReturnValue:
+@bp.get("/share/qr/<program_id>.zip")
+def all_codes(program_id: str) -> ResponseReturnValue:
     """The QR codes of all one's links in a program."""
     promoter_id = current_promoter_id()
-    merchant_id, program_id = ids.decode_pair("prg", request.args.get("program", ""))
-    member = programs.membership(merchant_id, program_id, promoter_id)
-    if member is None:
+    merchant_id, row_id = ids.decode_pair("prg", program_id)
+    if programs.membership(merchant_id, row_id, promoter_id) is None:
         raise NotFound
 
     def codes() -> Iterator[tuple[str, bytes]]:
-        return qr_codes(merchant_id, program_id, promoter_id)
+        return qr_codes(merchant_id, row_id, promoter_id)
 
     return exports.archive("qr", codes)
 
