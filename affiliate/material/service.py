@@ -11,7 +11,7 @@ from flask import current_app
 from PIL import Image
 from sqlalchemy.dialects import postgresql
 
-from affiliate import clock, i18n, jobs
+from affiliate import clock, formats, i18n, jobs
 from affiliate.catalog import queries as catalog
 from affiliate.catalog.models import Product
 from affiliate.db import db, let_go, unit_of_work
@@ -37,6 +37,8 @@ from affiliate.material.models import (
 from affiliate.material.pictures import BadPicture, Taken
 from affiliate.material.posters import TEMPLATES, Poster
 from affiliate.material.queries import Subject
+from affiliate.money import Money
+from affiliate.people.models import Merchant
 
 AT_ONCE = 200  # links whose posters are asked for by one sweep
 POSTER_SIDE = 1440
@@ -100,14 +102,17 @@ def forget() -> None:
     store.forget(store.POSTERS, KEPT)
 
 
-def sample(look: Look | None, merchant: str, country: str, template: str) -> bytes:
+def sample(look: Look | None, merchant: Merchant, template: str) -> bytes:
     """How the posters of a merchant look, on something made up."""
-    tag = captions.language_of(country)
-    with i18n.read_as(captions.nearest(tag, country)):
+    tag = captions.language_of(merchant.country)
+    with i18n.read_as(captions.nearest(tag, merchant.country)):
+        now, before, less = (
+            formats.price(Money(amount, merchant.currency)) for amount in (12_800, 16_000, 3_200)
+        )
         shown = Poster(
-            template=template, title=str(_("A thing that people like to share")), price="128",
-            before="160", saves=str(_("Save %(price)s", price="32")), shop=merchant, name="Mei",
-            recommends=str(_("%(name)s recommends", name="Mei")),
+            template=template, title=str(_("A thing that people like to share")), price=now,
+            before=before, saves=str(_("Save %(price)s", price=less)), shop=merchant.name,
+            name="Mei", recommends=str(_("%(name)s recommends", name="Mei")),
             label=captions.label(tag).strip("[]【】"), invite=str(_("Scan, or hold to open")),
             url=f"{current_app.config['SETTINGS'].address}/",
             color=(look.color if look else None) or SEAL,

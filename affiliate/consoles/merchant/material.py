@@ -67,7 +67,7 @@ def change_look() -> ResponseReturnValue:
 @bp.get("/material/sample-<any(window, cover, ticket):template>.jpg")
 def sample_poster(template: str) -> Response:
     merchant = people.merchant(current_merchant_id())
-    drawn = service.sample(queries.look(merchant.id), merchant.name, merchant.country, template)
+    drawn = service.sample(queries.look(merchant.id), merchant, template)
     return Response(drawn, mimetype="image/jpeg", headers={"Cache-Control": "private, no-cache"})
 
 
