@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0032_sharing"
-down_revision = ""
+down_revision = "0034_losses"
 branch_labels = None
 depends_on = None
 
