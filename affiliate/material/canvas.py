@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 1080, 1440
 BYTES_MOST = 250_000
 QUALITY, QUALITY_LEAST = 86, 10
 Box = tuple[int, int, int, int]  # left, top, width, height
+EDGE_SPREAD = 14  # of 255: so little differs what people see as one colour
 _FINER = 4  # edges are drawn so many times larger, and shrunk
 
 
@@ -198,22 +199,40 @@ def _veil(width: int, height: int, start: int, end: int) -> Image.Image:
 
 
 def covering(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Filled to its edges. Of a picture that would lose more than a third all is shown, on itself
-    out of focus.
+    """Filled to its edges. Of a picture that would lose more than a third all is shown: on the
+    colour that it has all around, else on itself out of focus.
     """
     scale = max(width / picture.width, height / picture.height)
     kept = (width * height) / (picture.width * picture.height * scale * scale)
-    filled = _cropped(picture, width, height)
     if kept >= 0.62:
-        return filled
-    soft = filled.resize((width // 16 or 1, height // 16 or 1), Image.Resampling.BOX)
-    soft = soft.filter(ImageFilter.GaussianBlur(2)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
+        return _cropped(picture, width, height)
+    plain = _plain_edge(picture)
+    ground = Image.new("RGB", (width, height), plain) if plain else _soft(picture, width, height)
     whole = picture.copy()
     whole.thumbnail((width, height), Image.Resampling.LANCZOS)
-    soft.paste(whole, ((width - whole.width) // 2, (height - whole.height) // 2))
-    return soft
+    ground.paste(whole, ((width - whole.width) // 2, (height - whole.height) // 2))
+    return ground
+
+
+def _plain_edge(picture: Image.Image) -> Colour | None:
+    """The colour of its four edges, if that is one: goods are shown before plain walls."""
+    width, height = picture.size
+    edges = ((0, 0, width, 2), (0, height - 2, width, height), (0, 0, 2, height),
+             (width - 2, 0, width, height))  # fmt: skip
+    spread = [band for edge in edges for band in picture.crop(edge).resize((24, 24)).getextrema()]
+    lows, highs = zip(*spread, strict=True)
+    for band in range(3):
+        if max(highs[band::3]) - min(lows[band::3]) > EDGE_SPREAD:
+            return None
+    red, green, blue = ((min(lows[band::3]) + max(highs[band::3])) // 2 for band in range(3))
+    return (red, green, blue)
+
+
+def _soft(picture: Image.Image, width: int, height: int) -> Image.Image:
+    filled = _cropped(picture, width, height)
+    soft = filled.resize((width // 16 or 1, height // 16 or 1), Image.Resampling.BOX)
+    soft = soft.filter(ImageFilter.GaussianBlur(2))
+    return soft.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _cropped(picture: Image.Image, width: int, height: int) -> Image.Image:

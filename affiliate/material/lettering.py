@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageFont
 
 FOLDER = Path(__file__).parent / "fonts"
 ELLIPSIS = "…"  # as high as the middle of a hanzi; letters get dots on their line
+MIDDLE_DOT = "·"  # in a font for hanzi it is as wide as one of them
 # No line begins with these, and none ends with those.
 NOT_FIRST = frozenset("，。、；：！？）》」』】〉”’…·%％,.;:!?)]}")
 NOT_LAST = frozenset("（《「『【〈“‘([{¥$€￥")
@@ -143,6 +144,8 @@ def _advance(character: str, size: int, bold: bool, further: str | None) -> floa
 
 def _face(character: str, bold: bool, further: str | None) -> Face:
     known = faces(bold, further)
+    if character == MIDDLE_DOT:
+        return known[1]
     return next((face for face in known if ord(character) in face.covers), known[0])
 
 

@@ -5,7 +5,8 @@
     python frontend/fonts/subset.py
 
 `common-*` has Latin and the 6 763 hanzi of GB 2312, which are nearly all that is written; `rare`
-the other 14 000 of Unicode's first plane, which stand in names; `rtl-*` Arabic and Hebrew.
+the other 14 000 of Unicode's first plane, which stand in names; `rtl-*` Arabic and Hebrew, and a
+middle dot that is as narrow as letters are.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ OUT = Path(__file__).resolve().parents[2] / "affiliate" / "material" / "fonts"
 LATIN = [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x2010, 0x2028), *range(0x2030, 0x203B),
          *range(0x20A0, 0x20C1)]  # fmt: skip
 HANZI = set(range(0x4E00, 0xA000))
-RIGHT_TO_LEFT = [*range(0x590, 0x700), *range(0xFB1D, 0xFB50), *range(0xFE70, 0xFEFD), 0x20]
+RIGHT_TO_LEFT = [*range(0x590, 0x700), *range(0xFB1D, 0xFB50), *range(0xFE70, 0xFEFD), 0x20, 0xB7]
 
 
 def gb2312() -> set[int]:

@@ -15,7 +15,7 @@ from affiliate.links import captions, share
 from affiliate.links import service as links
 from affiliate.material import posters, queries, words
 from affiliate.material import service as material
-from affiliate.material.canvas import BYTES_MOST, HEIGHT, WIDTH
+from affiliate.material.canvas import BYTES_MOST, HEIGHT, WIDTH, covering
 from affiliate.material.colours import INK, WHITE, contrast, on, on_paper, rgb
 from affiliate.material.lettering import Lettering, _visual, faces
 from affiliate.material.posters import TEMPLATES, Poster
@@ -102,6 +102,17 @@ def a_further_font():
     if not path.exists():
         pytest.skip("no further font on this machine")
     return path
+
+
+def test_goods_before_a_plain_wall_are_shown_before_more_of_it():
+    wall = Image.new("RGB", (600, 600), (240, 228, 220))
+    wall.paste((20, 20, 20), (200, 200, 400, 400))
+
+    wide = covering(wall, 888, 520)
+
+    assert wide.getpixel((4, 260)) == (240, 228, 220)
+    assert wide.getpixel((444, 260)) == (20, 20, 20)
+    assert covering(a_photo((600, 600)), 888, 520).size == (888, 520)
 
 
 def test_words_from_right_to_left_are_joined_and_turned():
