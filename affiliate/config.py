@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from schwifty import IBAN
@@ -22,6 +30,7 @@ SECRETS = (
     "AFFILIATE_PAYPAL_SECRET", "AFFILIATE_WECHAT_KEY", "AFFILIATE_WECHAT_PUBLIC_KEY",
     "AFFILIATE_WECHAT_V3_KEY", "AFFILIATE_MERCADOPAGO_TOKEN", "AFFILIATE_MERCADOPAGO_KEY",
     "AFFILIATE_SHOPIFY_SECRET", "AFFILIATE_MERCADOLIBRE_SECRET", "AFFILIATE_TIENDANUBE_SECRET",
+    "AFFILIATE_WRITER_KEY",
 )  # fmt: skip
 
 
@@ -182,6 +191,23 @@ class Settings(BaseSettings):
         le=240,
         description="Whole months after which clicks are dropped. What was counted of them stays.",
     )
+    poster_font: FilePath | None = Field(
+        None,
+        description="A further font (TTF, OTF or TTC) for posters, asked for what ours lack: "
+        "Hangul, Thai, Devanagari.",
+    )
+    private_pictures: bool = Field(
+        False,
+        description="Fetch product pictures from private addresses too: for a shop in your own "
+        "network. Otherwise only from the open internet.",
+    )
+    writer_url: HttpUrl | None = Field(
+        None,
+        description="Text generator that drafts captions, as the full address of its chat "
+        "interface, for example http://127.0.0.1:11434/v1/chat/completions. None: no drafts.",
+    )
+    writer_model: str = Field("default", description="Name of the model it is asked for.")
+    writer_key: SecretStr | None = Field(None, description="Its key, where it needs one.")
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

@@ -19,7 +19,7 @@ PREFIXES = {
     "wof": 2, "exc": 2, "lim": 1, "dlg": 1,
     "txp": 1, "rem": 2, "inv": 2, "fxr": 1,
     "grd": 2, "agr": 2, "shr": 2, "rsk": 2, "sim": 2, "bkc": 2,
-    "pgr": 2,
+    "pgr": 2, "mat": 2, "cap": 2,
 }  # fmt: skip
 
 

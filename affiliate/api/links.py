@@ -32,6 +32,7 @@ from affiliate.insight import queries as insight
 from affiliate.links import domains, queries, service, share, spoken
 from affiliate.links.models import ContentItem, Link, Slug
 from affiliate.links.targets import TARGETS_MAX
+from affiliate.material import service as posters
 from affiliate.people.queries import within
 from affiliate.people.rules import HOLDERS, Caller, Right
 from affiliate.programs import queries as programs
@@ -174,6 +175,7 @@ def create(caller: Caller, body: NewLink) -> LinkShown:
         targets=[each.model_dump() for each in body.targets],
         utm=body.utm,
     )
+    posters.want_posters(link)
     return _shown([link])[0]
 
 

@@ -184,8 +184,8 @@ class Spool:
         self._unsynced = False
         self._began = 0.0
         self._retry_at = 0.0
-        self._lost = 0
-        self._trouble = ""
+        self._lost: int = 0
+        self._trouble: str = ""
 
     def _ready(self) -> bool:
         if self._descriptor is not None:

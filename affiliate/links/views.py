@@ -1,5 +1,6 @@
 """`/s/<code>` and its QR codes: the slow road through Flask, open to everybody."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, current_app, render_template, request
@@ -7,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from affiliate import clock
+from affiliate.db import AWAY, db
 from affiliate.links import captions, probing, queries, road, rules, share, spoken, token
 from affiliate.links.lookup import Lookup, Unavailable
 from affiliate.links.rules import Facts, Visit
@@ -42,7 +44,7 @@ def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return svg(share.scan_url(share.short_url(facts.code, facts.base)))
+    return svg(facts.code, share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 @bp.get("/s/<code>/qr.png")
@@ -50,7 +52,7 @@ def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return png(share.scan_url(share.short_url(facts.code, facts.base)))
+    return png(facts.code, share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 def lookup() -> Lookup:
@@ -154,14 +156,28 @@ def later(_: Unavailable) -> ResponseReturnValue:
     return "Please try again in a moment. 请稍后再试。", 503, headers
 
 
-def svg(text: str) -> Response:
-    return _picture(share.svg(text).encode(), "image/svg+xml")
+def svg(code: str, text: str) -> Response:
+    return _picture(share.svg(text, _logo(code)).encode(), "image/svg+xml")
 
 
-def png(text: str) -> Response:
+def png(code: str, text: str) -> Response:
     asked = request.args.get("size", default=512, type=int)
     pixels = min(max(asked, share.PIXELS_MIN), share.PIXELS_MAX)
-    return _picture(share.png(text, pixels), "image/png")
+    return _picture(share.png(text, pixels, share.opened(_logo(code))), "image/png")
+
+
+def _logo(code: str) -> bytes | None:
+    """The merchant's, unless one without is asked for. `material` knows it; a code without one is
+    as good when the database is away.
+    """
+    if request.args.get("logo") == "0":
+        return None
+    find: Callable[[str], bytes | None] = current_app.extensions["logos"]
+    try:
+        return find(code)
+    except AWAY:
+        db.session.rollback()
+        return None
 
 
 def _picture(content: bytes, kind: str) -> Response:

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("trouble", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="lost_clicks_pkey"),
     )
-    op.create_index("ix_lost_clicks_at", "lost_clicks", ["at"])
+    op.create_index("lost_clicks_at_idx", "lost_clicks", ["at"])
 
 
 def downgrade() -> None:

@@ -13,7 +13,7 @@ from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.links.models import Link
 from affiliate.people import queries as people
-from affiliate.people.models import Grant
+from affiliate.people.models import Grant, User
 from tests.browser.conftest import DESK, PHONE
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,10 @@ PAGES = {
     "merchant-shop-copy": (
         "/merchant/shops/{shop}/copy?country=US&currency=BRL&domain=us.example.com", DESK, "owner",
     ),
+    "merchant-material": ("/merchant/material/", DESK, "owner"),
+    "merchant-product-material": ("/merchant/products/{product}/material", DESK, "owner"),
     "promoter": ("/promoter/", PHONE, "xunian"),
+    "promoter-sheet": ("/promoter/share/{sheet}", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
     "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
@@ -101,11 +104,11 @@ def address(path, lang):
     link = db.session.scalars(
         sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
     ).one()
-    xunian = people.user_by_email("xunian@demo.tuike.example")
-    own = db.session.scalars(
+    hers = db.session.scalars(
         sa.select(Link)
         .join(Grant, Grant.promoter_id == Link.promoter_id)
-        .where(Grant.user_id == xunian.id)
+        .join(User, User.id == Grant.user_id)
+        .where(User.email == "xunian@demo.tuike.example", Link.product_id.is_not(None))
         .order_by(Link.id)
         .limit(1)
     ).one()
@@ -115,7 +118,9 @@ def address(path, lang):
         replay=replay.id,
         coupon=coupon.id,
         link=link.code,
-        own_link=ids.encode("lnk", own.merchant_id, own.id),
+        own_link=ids.encode("lnk", hers.merchant_id, hers.id),
+        product=link.product_id,
+        sheet=ids.encode("lnk", hers.merchant_id, hers.id),
         shop=db.session.scalar(mine),
     )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"

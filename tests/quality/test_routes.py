@@ -128,6 +128,13 @@ SENT = {
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
     "POST /promoter/market/join": {"program": "program_id"},
     "POST /promoter/share/": {"product": "product_id"},
+    "POST /promoter/share/<link_id>/words": {"text": "Linda"},
+    "POST /merchant/material/words": {"product": "int:product_id", "language": "en"},
+    "PUT /api/v1/links/<link_id>/caption": {"language": "en", "text": "Linda"},
+    "PUT /api/v1/materials/<material_id>/files/<position>": {"content": "AAAA"},
+    "PATCH /api/v1/captions/<caption_id>": {"text": "Linda"},
+    "POST /api/v1/captions": {"product": "product_id", "language": "en", "text": "Linda"},
+    "POST /api/v1/materials": {"product": "product_id", "text": "Linda"},
 }  # fmt: skip
 REFUSED_FOR_OTHER_REASONS = {409, 412, 422}
 ACT_BY_GET = {"merchant.take_consent"}  # where another site sends people back to

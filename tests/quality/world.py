@@ -18,6 +18,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.ledger.models import Account, BookClose
 from affiliate.links.models import ContentItem, Link, ShortDomain
+from affiliate.material.models import Caption, Look, Material
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
@@ -67,7 +68,8 @@ ROWS: dict[str, tuple[str, Any]] = {
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
-    "product_group_id": ("pgr", ProductGroup),
+    "product_group_id": ("pgr", ProductGroup), "material_id": ("mat", Material),
+    "caption_id": ("cap", Caption),
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
     "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
     "exception_id": ("exc", ApprovalException),
@@ -234,6 +236,8 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         ),
         "rail": "sandbox",
         "nonce": "0" * 32,
+        "position": "1",
+        "name": db.session.get(Look, merchant_id).logo,
     }
 
 

@@ -13,7 +13,7 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, codes, market
+from affiliate.consoles.promoter import bp, codes, market, material
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -22,6 +22,7 @@ from affiliate.insight import queries as insight
 from affiliate.links import captions, domains, service, spoken
 from affiliate.links import share as sharing
 from affiliate.links.models import Link
+from affiliate.material import service as posters
 from affiliate.programs.models import MembershipState, Program
 
 LINKS = 30
@@ -61,6 +62,7 @@ def make_link() -> ResponseReturnValue:
     if not offered:
         raise NotFound
     link = _once(offered[0].place.program, promoter_id, product)
+    posters.want_posters(link)
     return redirect(url_for("promoter.sheet", link_id=key_of(link)), 303)
 
 
@@ -75,18 +77,19 @@ def sheet(link_id: str) -> ResponseReturnValue:
     tag = _caption_language(shop)
     in_between = product is not None and request.args.get("way") == "page"
     base = domains.base_of(link)
-    url = (sharing.page_url if in_between else sharing.short_url)(link.word, base)
-    caption = captions.caption(
-        tag,
-        shop.country,
-        title=product.title if product else shop.name,
-        price=goods.price if goods else None,
-        url=url,
-    )
+    price = goods.price if goods else None
+    title = product.title if product else shop.name
+    known = {
+        "title": title,
+        "price": price,
+        "saves": material.saving(price, goods.list_price if goods else None),
+        "url": (sharing.page_url if in_between else sharing.short_url)(link.word, base),
+    }
+    parts = material.on_sheet(link, product, shop, tag, known)
     return render_template(
         "promoter/sheet.html",
         link=link,
-        url=url,
+        url=known["url"],
         qr=url_for("pages.qr_svg" if in_between else "links.qr_svg", code=link.code),
         ways=_ways(in_between=in_between) if product else [],
         product=product,
@@ -98,10 +101,10 @@ def sheet(link_id: str) -> ResponseReturnValue:
             (layout.here_with(caption=each), i18n.LANGUAGES[each], None, each == tag)
             for each in _buyers_first(shop)
         ],
-        caption=caption,
         label=captions.label(tag),
-        spoken=spoken.text(link, product.title if product else shop.name, tag=tag, base=base),
-        whatsapp=f"https://wa.me/?{urlencode({'text': caption})}",
+        spoken=spoken.text(link, title, tag=tag, base=base),
+        whatsapp=f"https://wa.me/?{urlencode({'text': parts['caption']})}",
+        **parts,
     )
 
 
