@@ -123,6 +123,9 @@ class Lost:
 class Spool:
     """The segment of this process. Threads may share it; a fork gets one of its own."""
 
+    _lost: int
+    _trouble: str
+
     def __init__(
         self,
         folder: Path,
@@ -184,8 +187,8 @@ class Spool:
         self._unsynced = False
         self._began = 0.0
         self._retry_at = 0.0
-        self._lost: int = 0
-        self._trouble: str = ""
+        self._lost = 0
+        self._trouble = ""
 
     def _ready(self) -> bool:
         if self._descriptor is not None:
