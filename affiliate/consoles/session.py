@@ -139,7 +139,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
 
     @property
     def detail(self) -> str:
-        return self.user.email or ""
+        return self.user.email or self.user.phone or ""
 
     @property
     def sign_out(self) -> str:
