@@ -95,6 +95,10 @@ class Subscription(Stamped, Model):
 
     id: Mapped[Key]
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    # While they are signed in there: a phone that was lost or sold is told nothing.
+    session_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True
+    )
     endpoint: Mapped[str] = mapped_column(unique=True)
     p256dh: Mapped[bytes]
     auth: Mapped[bytes]

@@ -13,7 +13,8 @@ from affiliate.events import Event
 from affiliate.links import queries as links
 from affiliate.notices.models import Channel, Choice, Follower, Kind, Notice, Subscription
 from affiliate.people import queries as people
-from affiliate.people.models import User
+from affiliate.people.models import User, UserSession
+from affiliate.people.sessions import IDLE
 
 PLACE = "notices.letter"
 CHOOSABLE = (Channel.IN_APP, Channel.MAIL, Channel.PUSH, Channel.WECHAT)
@@ -55,8 +56,19 @@ def chosen(user_id: int) -> dict[Kind, frozenset[Channel]]:
 
 
 def subscriptions_of(user_id: int) -> list[Subscription]:
-    found = sa.select(Subscription).filter_by(user_id=user_id).order_by(Subscription.id)
-    return list(db.session.scalars(found))
+    """Browsers that they are signed in with."""
+    return list(
+        db.session.scalars(
+            sa.select(Subscription)
+            .join(UserSession, UserSession.id == Subscription.session_id)
+            .where(
+                Subscription.user_id == user_id,
+                UserSession.revoked_at.is_(None),
+                UserSession.seen_at > clock.now() - IDLE,
+            )
+            .order_by(Subscription.id)
+        )
+    )
 
 
 def follower(user_id: int) -> Follower | None:
@@ -64,8 +76,9 @@ def follower(user_id: int) -> Follower | None:
 
 
 def subscription(user_id: int | None, endpoint: str) -> Subscription | None:
-    wanted = sa.select(Subscription).filter_by(user_id=user_id, endpoint=endpoint)
-    return db.session.scalar(wanted)
+    """The browser behind this address, while they are signed in with it."""
+    found = subscriptions_of(user_id) if user_id is not None else []
+    return next((each for each in found if each.endpoint == endpoint), None)
 
 
 def due(limit: int) -> list[int]:

@@ -27,7 +27,7 @@ from affiliate.notices.letters import KINDS, LETTERS, Letter, code_letter, code_
 from affiliate.notices.models import Channel, Choice, Follower, Kind, Notice, Subscription
 from affiliate.notices.queries import CHOOSABLE, PLACE, Text
 from affiliate.people import codes
-from affiliate.people.models import User
+from affiliate.people.models import User, UserSession
 
 log = structlog.get_logger(__name__)
 
@@ -319,14 +319,15 @@ def choose(user: User, choices: Mapping[Kind, Collection[Channel]]) -> None:
     db.session.flush()
 
 
-def subscribe(user_id: int, endpoint: str, p256dh: bytes, auth: bytes, user_agent: str) -> None:
+def subscribe(session: UserSession, endpoint: str, p256dh: bytes, auth: bytes) -> None:
     """From now on this browser takes messages for this person and nobody who was here before."""
     known = db.session.scalar(sa.select(Subscription).filter_by(endpoint=endpoint))
     row = known or Subscription(endpoint=endpoint)
-    row.user_id, row.p256dh, row.auth, row.user_agent = user_id, p256dh, auth, user_agent
+    row.user_id, row.session_id, row.user_agent = session.user_id, session.id, session.user_agent
+    row.p256dh, row.auth = p256dh, auth
     db.session.add(row)
     db.session.flush()
-    for old in queries.subscriptions_of(user_id)[:-BROWSERS]:
+    for old in queries.subscriptions_of(session.user_id)[:-BROWSERS]:
         db.session.delete(old)
 
 
@@ -371,3 +372,19 @@ def forget_letters() -> None:
 def _settings() -> Settings:
     settings: Settings = current_app.config["SETTINGS"]
     return settings
+
+
+def forget_person(user_id: int) -> None:
+    """Of somebody who left: that they were told stays, what and where does not."""
+    for table in (Choice, Subscription, Follower):
+        db.session.execute(sa.delete(table).where(table.user_id == user_id))
+    db.session.execute(
+        sa.update(Notice)
+        .where(Notice.user_id == user_id)
+        .values(
+            address=sa.func.concat("gone:", Notice.id),
+            subject="",
+            letter=None,
+            state=sa.case((Notice.state.in_(("waiting", "sending")), "failed"), else_=Notice.state),
+        )
+    )

@@ -138,15 +138,23 @@ def _notices() -> None:
         sa.Column("id", sa.BigInteger, sa.Identity(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("user_id", sa.BigInteger, nullable=False),
+        sa.Column("session_id", sa.BigInteger, nullable=False),
         sa.Column("endpoint", sa.Text, nullable=False),
         sa.Column("p256dh", sa.LargeBinary, nullable=False),
         sa.Column("auth", sa.LargeBinary, nullable=False),
         sa.Column("user_agent", sa.Text, nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="push_subscriptions_user_id_fkey"),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["user_sessions.id"],
+            name="push_subscriptions_session_id_fkey",
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("id", name="push_subscriptions_pkey"),
         sa.UniqueConstraint("endpoint", name="push_subscriptions_endpoint_key"),
     )
-    op.create_index("push_subscriptions_user_id_idx", "push_subscriptions", ["user_id"])
+    for column in ("user_id", "session_id"):
+        op.create_index(f"push_subscriptions_{column}_idx", "push_subscriptions", [column])
     op.create_table(
         "wechat_followers",
         sa.Column("user_id", sa.BigInteger, nullable=False),

@@ -29,7 +29,7 @@ from affiliate.payouts.models import (
     Withdrawal,
     WriteOff,
 )
-from affiliate.people import joining, service
+from affiliate.people import joining, pictures, service
 from affiliate.people.models import (
     ApiKey,
     ApprovalLimit,
@@ -231,6 +231,8 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
             "lac", merchant_id, first(Account, merchant_id=merchant_id, kind="available").id
         ),
         "rail": "sandbox",
+        "name": "nobody",
+        "mark": pictures.keep(promoter_id, b"a picture").mark,
     }
 
 

@@ -51,6 +51,7 @@ def init_app(app: Flask) -> None:
     from affiliate.consoles.account import (  # noqa: F401
         codes,
         joining,
+        leaving,
         outbox,
         passwords,
         profile,
