@@ -27,9 +27,12 @@ def draw(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > PIXELS:
-                raise invalid("/picture", "too_large", _("This picture has too many pixels."))
+                raise Image.DecompressionBombError
             picture.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG need not be read in full
             upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        message = _("This picture has too many pixels.")
+        raise invalid("/picture", "too_large", message) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         message = _("This is no picture we can read: take a JPEG, PNG or WebP.")
         raise invalid("/picture", "no_picture", message) from error
