@@ -17,6 +17,7 @@ def upgrade() -> None:
     _codes()
     _identities()
     _notices()
+    _products()
 
 
 def _users() -> None:
@@ -165,7 +166,78 @@ def _notices() -> None:
     )
 
 
+# NFKD takes accents apart and makes full-width letters plain; then nothing depends on a locale.
+PLAIN = r"""
+CREATE FUNCTION plain_text(said text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN lower(regexp_replace(normalize(said, NFKD), '[\u0300-\u036f]', '', 'g'))
+"""
+# A single character counts where it is a word: 茶.
+GRAMS = r"""
+CREATE FUNCTION text_grams(said text) RETURNS text[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(DISTINCT gram), '{}')
+      FROM regexp_split_to_table(
+               plain_text(said),
+               '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u2000-\u206f\u3000-\u303f]+'
+           ) AS word
+     CROSS JOIN LATERAL (
+               SELECT substr(word, place, 2) AS gram
+                 FROM generate_series(1, greatest(length(word) - 1, 1)) AS place
+               UNION ALL
+               SELECT letter FROM regexp_split_to_table(word, '') AS letter
+                WHERE letter >= '⺀' COLLATE "C"
+           ) AS grams
+     WHERE word <> '';
+END
+"""
+
+
+def _products() -> None:
+    op.execute(PLAIN)
+    op.execute(GRAMS)
+    op.add_column(
+        "products",
+        sa.Column(
+            "grams",
+            postgresql.ARRAY(sa.Text),
+            sa.Computed(
+                "text_grams((title || ' '::text) || COALESCE(category, ''::text))", persisted=True
+            ),
+            nullable=False,
+        ),
+    )
+    op.create_index("products_grams_idx", "products", ["grams"], postgresql_using="gin")
+    op.create_table(
+        "sold_together",
+        sa.Column("merchant_id", sa.BigInteger, nullable=False),
+        sa.Column("product_id", sa.BigInteger, nullable=False),
+        sa.Column("other_id", sa.BigInteger, nullable=False),
+        sa.Column("promoters", sa.BigInteger, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merchant_id"], ["merchants.id"], name="sold_together_merchant_id_fkey"
+        ),
+        sa.ForeignKeyConstraint(
+            ["merchant_id", "product_id"],
+            ["products.merchant_id", "products.id"],
+            name="sold_together_merchant_id_product_id_fkey",
+        ),
+        sa.ForeignKeyConstraint(
+            ["merchant_id", "other_id"],
+            ["products.merchant_id", "products.id"],
+            name="sold_together_merchant_id_other_id_fkey",
+        ),
+        sa.PrimaryKeyConstraint("merchant_id", "product_id", "other_id", name="sold_together_pkey"),
+    )
+
+
 def downgrade() -> None:
+    op.drop_table("sold_together")
+    op.drop_index("products_grams_idx", "products")
+    op.drop_column("products", "grams")
+    op.execute("DROP FUNCTION text_grams(text)")
+    op.execute("DROP FUNCTION plain_text(text)")
     for table in (
         "wechat_followers", "push_subscriptions", "notice_choices", "identities", "one_time_codes",
         "consents", "avatars",
