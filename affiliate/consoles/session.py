@@ -159,7 +159,8 @@ class SignedIn(UserMixin):  # type: ignore[misc]
     @cached_property
     def merchant_names(self) -> dict[int, str]:
         wanted = {grant.merchant_id for grant in self.grants if grant.merchant_id is not None}
-        return {id_: row.name for id_, row in queries.merchants(wanted).items()}
+        found = queries.merchants(wanted) if wanted else {}
+        return {id_: row.name for id_, row in found.items()}
 
     def holds(self, role: Role) -> bool:
         return any(grant.role == role for grant in self.grants)
