@@ -23,7 +23,6 @@ class Kind(StrEnum):
     """
 
     SAFETY = "safety"
-    ORDERS = "orders"
     MONEY = "money"
     PROGRAMS = "programs"
     TEAM = "team"

@@ -18,9 +18,8 @@ from affiliate.people.sessions import IDLE
 
 PLACE = "notices.letter"
 CHOOSABLE = (Channel.IN_APP, Channel.MAIL, Channel.PUSH, Channel.WECHAT)
-# Until somebody chooses. An order is good news at once, but no letter each time.
+# Until somebody chooses.
 DEFAULTS: Mapping[Kind, frozenset[Channel]] = {
-    Kind.ORDERS: frozenset({Channel.PUSH, Channel.WECHAT}),
     Kind.MONEY: frozenset(CHOOSABLE),
     Kind.PROGRAMS: frozenset(CHOOSABLE),
     Kind.TEAM: frozenset({Channel.IN_APP, Channel.MAIL, Channel.PUSH}),

@@ -46,7 +46,7 @@ def test_nothing_waits_for_who_has_everything(client, town):
 
 def test_what_is_missing_before_money_can_go_out_waits_on_the_first_page(client, released):
     with unit_of_work():
-        released.merchant.withholding = "br"
+        released.merchant.withholding = "br_irrf"
         db.session.add(released.merchant)
         agencies.invite(an_agency("Rede Lua"), released.ana)
 
@@ -99,13 +99,13 @@ def test_the_first_page_with_all_it_needs_is_light(client, town):
     }
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_later_places_bring_only_themselves(client, town, place):
+@pytest.mark.parametrize("where", PLACES)
+def test_later_places_bring_only_themselves(client, town, where):
     for _ in range(8):
         town.order(client)
     sign_in(client, town.user)
 
-    page = client.get(f"/promoter/{place}")
+    page = client.get(f"/promoter/{where}")
 
     assert page.status_code == 200
     assert len(gzip.compress(page.data)) <= LATER
@@ -113,9 +113,8 @@ def test_later_places_bring_only_themselves(client, town, place):
 
 def test_only_ones_own_last_pages_may_be_kept_by_a_phone(client, app, town):
     sign_in(client, town.user)
-    mine = {
-        client.get(f"/promoter/{each}").headers.get("X-Keep") for each in ("", "wallet/", "share/")
-    }
+    pages = [client.get(f"/promoter/{each}") for each in ("", "wallet/", "share/")]
+    mine = {each.headers.get("X-Keep") for each in pages}
     other = app.test_client()
     sign_in(other, town.user)
 

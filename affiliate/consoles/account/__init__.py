@@ -39,7 +39,7 @@ def tabs() -> dict[str, Any]:
 
 
 def _tabs() -> list[tuple[str, Any, None, bool]]:
-    shown = [("profile", _("Profile")), ("security", _("Security"))]
+    shown = [("profile", _("Profile")), ("security", _("Security")), ("data", _("My data"))]
     if current_person().holds(Role.OPERATOR):
         shown.append(("outbox", _("Outbox")))
     here = request.path

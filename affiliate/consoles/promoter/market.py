@@ -35,6 +35,7 @@ from affiliate.programs.models import (
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
+LOOKING = frozenset({"q", "program", "country", "cursor"})  # then people know what they want
 WORDS = 6  # of what is looked for
 
 
@@ -93,7 +94,7 @@ def market() -> ResponseReturnValue:
         country=country,
         countries=[(each, i18n.locale().territories[each]) for each in countries],
         goods=goods_of(found, mine, promoter.id),
-        advised=[] if request.args else _advised(promoter.id, mine),
+        advised=[] if LOOKING & set(request.args) else _advised(promoter.id, mine),
         next=cursor,
         mine=mine,
         merchants={each.program.merchant_id for each in mine},

@@ -29,7 +29,7 @@ CHANNELS = {
     "blog": _p("channel", "Own site or blog"),
     "other": _p("channel", "Somewhere else"),
 }
-ROWS = 3  # channels on the page; one more than are filled in, up to MOST
+ROWS = 2  # channels on the page; one more than are filled in, up to MOST
 MOST = 8
 MOST_FOLLOWERS = 2_000_000_000
 LENGTH = 80
