@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from time import time_ns
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+SECOND = 1_000_000  # in ticks
 
 _shift = timedelta(0)
 _frozen: datetime | None = None
@@ -11,6 +16,17 @@ _frozen: datetime | None = None
 def now() -> datetime:
     """The present instant, aware, in UTC."""
     return (_frozen or datetime.now(UTC)) + _shift
+
+
+def ticks() -> int:
+    """The same as whole microseconds since 1970."""
+    if _frozen is None and not _shift:
+        return time_ns() // 1000
+    return in_ticks(now())
+
+
+def in_ticks(instant: datetime) -> int:
+    return (instant - EPOCH) // TICK
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import structlog
 from flask import Flask
 
-from affiliate.db import AWAY, db
+from affiliate.db import AWAY, db, unit_of_work
 from affiliate.errors import AffiliateError
-from affiliate.links import queries
+from affiliate.links import losses, queries
 from affiliate.links.rules import CODE, Facts, Ready
+from affiliate.links.spool import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +170,7 @@ class Watch(threading.Thread):
             while True:
                 with self._troubles_told():
                     self.look()
+                    self._tell_lost()
                 time.sleep(LOOK_SECONDS)
 
     def look(self) -> None:
@@ -181,6 +183,19 @@ class Watch(threading.Thread):
         elif new := [each for each in told if each not in self._told]:
             self._lookup.hear([each.partition("/")[2] for each in new])
         self._since, self._told, self._looked_at = oldest, set(told), time.monotonic()
+
+    def _tell_lost(self) -> None:
+        """A full disk cannot say so itself."""
+        spool: Spool = self._app.extensions["spool"]
+        lost = spool.take_lost()
+        if lost is None:
+            return
+        try:
+            with unit_of_work():
+                losses.note(lost)
+        except BaseException:
+            spool.give_back(lost)
+            raise
 
     @contextmanager
     def _troubles_told(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
+from affiliate import clock
 from affiliate.db import Json, Key, Model, Stamped, Texts, same_merchant
 
 
@@ -118,6 +119,17 @@ class LinkDay(Model):
         sa.Index("link_days_merchant_idx", "merchant_id", "day"),
         sa.Index("link_days_promoter_idx", "promoter_id", "day"),
     )
+
+
+class LostClicks(Model):
+    """Clicks that a web process answered and could not write down, as it told soon after."""
+
+    __tablename__ = "lost_clicks"
+
+    id: Mapped[Key]
+    at: Mapped[datetime] = mapped_column(default=clock.now, index=True)
+    clicks: Mapped[int]
+    trouble: Mapped[str]
 
 
 class SpoolOffset(Model):

@@ -5,9 +5,8 @@ sent on. Everything else (a link not seen yet, previews, ended links, HEAD) goes
 answers by the same rules. `tests/links/test_road.py` holds both against each other.
 """
 
-import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
 
@@ -20,9 +19,9 @@ from affiliate.links.spool import Spool
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-AGENTS_MAX = 10_000
+REMEMBERED_MAX = 10_000
 PREFIX = "/s/"
-_EPOCH, _TICK = spool.EPOCH, spool.TICK
+Kept = TypeVar("Kept", bound=str | None)
 _AHEAD = {"prefetch", "preview", "prefetch;prerender"}
 
 
@@ -35,9 +34,10 @@ class Road:
         self._lookup: Lookup = app.extensions["links"]
         self._spool: Spool = app.extensions["spool"]
         with app.app_context():
-            self._key = security.key(token.PURPOSE)
+            self._sign = token.Signer(security.key(token.PURPOSE)).sign
         self._headers = {secure: _headers(secure=secure) for secure in (False, True)}
         self._agents: dict[str, str | None] = {}  # as the spool takes it; None: draws a card
+        self._texts: dict[str, str] = {"": ""}
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -52,44 +52,42 @@ class Road:
                         "302 FOUND",
                         [("Location", location), *self._headers[self._is_secure(environ)]],
                     )
-                    return (b"",)
+                    return [b""]  # of a list granian makes no stream
         return self._onward(environ, start_response)
 
     def _pass(self, known: Known, environ: "WSGIEnvironment") -> str | None:
         """Where to; the click is written down. None: this visit wants a closer look."""
         facts = known.facts
-        now = clock.now()
+        now = clock.ticks()
         ready = known.ready
         if ready is None:
-            ready = known.ready = rules.ready(facts, now)
+            ready = known.ready = rules.ready(facts, clock.now())
             if ready is None:
                 return None
-        if ready.until is not None and now >= ready.until:
+        if now >= ready.until:
             return None
         agent = self._agent(environ.get("HTTP_USER_AGENT", ""))
         if agent is None:
             return None
-        click_id = os.urandom(16)
-        signed = token.sign(
-            self._key, facts.id, int(now.timestamp()), click_id[: token.NONCE_BYTES]
-        )
+        click_id = token.fresh_id()
+        signed = self._sign(facts.id, now // clock.SECOND, click_id[: token.NONCE_BYTES])
         query = environ.get("QUERY_STRING", "")
         if not query or query == rules.SCAN_MARK:
             location, scanned = f"{ready.before}{signed}{ready.after}", bool(query)
         else:
             visit = Visit(query=utf8(query), user_agent=agent)
-            found = rules.answer(facts, visit, now, lambda: signed)
+            found = rules.answer(facts, visit, clock.now(), lambda: signed)
             if found.location is None or not found.counts:
                 return None
             location, scanned = found.location, found.scanned
         self._spool.append_line(
             spool.line(
-                f"{click_id.hex()}\t{(now - _EPOCH) // _TICK}\t{facts.id}",
+                f"{click_id.hex()}\t{now}\t{facts.id}",
                 spool.flags(scanned=scanned, prefetched=is_ahead(environ), head=False),
-                spool.clean(self._address(environ)),
+                self._address(environ),
                 agent,
-                spool.clean(utf8(environ.get("HTTP_REFERER", ""))),
-                spool.clean(utf8(environ.get("HTTP_ACCEPT_LANGUAGE", "")[: spool.LANGUAGE_MAX])),
+                self._text(environ.get("HTTP_REFERER", "")),
+                self._text(environ.get("HTTP_ACCEPT_LANGUAGE", "")[: spool.LANGUAGE_MAX]),
             )
         )
         return location
@@ -99,16 +97,20 @@ class Road:
             return self._agents[sent]
         except KeyError:
             read = utf8(sent)
-            known = None if rules.is_preview(read) else spool.clean(read)
-            if len(self._agents) >= AGENTS_MAX:
-                self._agents.clear()
-            if len(sent) <= spool.TEXT_CHARACTERS_MAX:
-                self._agents[sent] = known
-            return known
+            return _remember(
+                self._agents, sent, None if rules.is_preview(read) else spool.clean(read)
+            )
+
+    def _text(self, sent: str) -> str:
+        try:
+            return self._texts[sent]
+        except KeyError:
+            return _remember(self._texts, sent, spool.clean(utf8(sent)))
 
     def _address(self, environ: "WSGIEnvironment") -> str:
         """The visitor's, as werkzeug's ProxyFix finds it: that many places from the right."""
-        return self._hop(environ, "HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR", "")
+        told = self._hop(environ, "HTTP_X_FORWARDED_FOR")
+        return spool.clean(told) if told else environ.get("REMOTE_ADDR", "")
 
     def _is_secure(self, environ: "WSGIEnvironment") -> bool:
         scheme = self._hop(environ, "HTTP_X_FORWARDED_PROTO") or environ["wsgi.url_scheme"]
@@ -119,6 +121,15 @@ class Road:
             return ""
         values = [each.strip() for each in environ[name].split(",")]
         return values[-self._hops] if len(values) >= self._hops else ""
+
+
+def _remember(kept: dict[str, Kept], sent: str, read: Kept) -> Kept:
+    """Of what repeats; not of floods and not of giants."""
+    if len(kept) >= REMEMBERED_MAX:
+        kept.clear()
+    if len(sent) <= spool.TEXT_CHARACTERS_MAX:
+        kept[sent] = read
+    return read
 
 
 def utf8(text: str) -> str:

@@ -1,5 +1,6 @@
 """Where a visit through a link leads: decided from facts alone, by whatever door it came in."""
 
+import math
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
+from affiliate import clock
 from affiliate.programs.models import SoldOut
 
 CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -93,7 +95,7 @@ class Ready:
 
     before: str
     after: str
-    until: datetime | None
+    until: float  # in ticks of the clock
 
 
 def is_preview(user_agent: str) -> bool:
@@ -107,7 +109,7 @@ def ready(facts: Facts, now: datetime) -> Ready | None:
         return None
     before, _, after = found.location.partition(_TOKENS_PLACE)
     ends = [each for each in (facts.expires_at, facts.paused_at) if each is not None]
-    return Ready(before, after, min(ends, default=None))
+    return Ready(before, after, min(map(clock.in_ticks, ends), default=math.inf))
 
 
 def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) -> Answer:

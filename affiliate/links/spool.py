@@ -6,6 +6,7 @@ a lock on its segment for as long as it lives, so the click writer (`affiliate.i
 a growing segment from one that is over. Only the last record of a segment can be torn.
 """
 
+import ctypes
 import fcntl
 import os
 import secrets
@@ -14,7 +15,7 @@ import time
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakSet
@@ -37,11 +38,11 @@ UNNAMED_SECONDS_MAX = 3600.0
 LOST = Counter("tuike_clicks_lost", "Clicks that were answered but could not be written down")
 UNSYNCED = Counter("tuike_spool_sync_failures", "Times the spool could not be synced to disk")
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TICK = timedelta(microseconds=1)
 # Tabs and line ends are the format's own, and PostgreSQL takes no NUL.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+_libc_write = ctypes.PyDLL(None, use_errno=True).write
+_libc_write.restype = ctypes.c_ssize_t
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Click:
 def encode(click: Click) -> bytes:
     """One line: a checksum of the rest, then the fields, separated by tabs."""
     return line(
-        f"{click.id.hex()}\t{(click.at - EPOCH) // TICK}\t{click.link_id}",
+        f"{click.id.hex()}\t{clock.in_ticks(click.at)}\t{click.link_id}",
         flags(scanned=click.scanned, prefetched=click.prefetched, head=click.head),
         clean(click.ip),
         clean(click.user_agent),
@@ -89,7 +90,7 @@ def decode(text: bytes) -> Click | None:
         click_id, at, link_id, marks, ip, user_agent, referrer, *language = rest.decode().split(
             "\t"
         )
-        instant = EPOCH + int(at) * TICK
+        instant = clock.EPOCH + int(at) * clock.TICK
     except (ValueError, OverflowError):
         return None
     return Click(
@@ -111,6 +112,12 @@ def clean(text: str) -> str:
 
 
 # --- writing ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    clicks: int
+    trouble: str
 
 
 class Spool:
@@ -144,9 +151,22 @@ class Spool:
             begun = self._size > 0
             # A segment may have met its own limit, so a fresh one is tried before giving up.
             kept = self._write(line) or (begun and self._write(line))
+            if not kept:
+                self._lost += 1
         if not kept:
             LOST.inc()
         return kept
+
+    def take_lost(self) -> Lost | None:
+        """What could not be written down since this was asked last; None: nothing was lost."""
+        with self._lock:
+            lost, self._lost = self._lost, 0
+            return Lost(lost, self._trouble) if lost else None
+
+    def give_back(self, lost: Lost) -> None:
+        """Nobody could be told; ask again."""
+        with self._lock:
+            self._lost += lost.clicks
 
     def close(self) -> None:
         """For tests and orderly ends; whoever is killed needs none."""
@@ -164,6 +184,8 @@ class Spool:
         self._unsynced = False
         self._began = 0.0
         self._retry_at = 0.0
+        self._lost = 0
+        self._trouble = ""
 
     def _ready(self) -> bool:
         if self._descriptor is not None:
@@ -209,7 +231,7 @@ class Spool:
             return False
         assert self._descriptor is not None
         try:
-            written = os.write(self._descriptor, line)
+            written = put(self._descriptor, line)
             error: OSError | None = None
         except OSError as caught:
             written, error = 0, caught
@@ -225,7 +247,8 @@ class Spool:
 
     def _give_up(self, error: OSError | None) -> None:
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        log.error("clicks are being lost: the spool takes none", error=str(error or "disk full"))
+        self._trouble = str(error or "disk full")
+        log.error("clicks are being lost: the spool takes none", error=self._trouble)
 
     def _end(self) -> None:
         if self._descriptor is None or self._path is None:
@@ -266,6 +289,17 @@ class Spool:
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._start_afresh()
+
+
+def put(descriptor: int, line: bytes) -> int:
+    """`os.write` that keeps the interpreter's lock: a line is in the page cache within two
+    microseconds, and a thread that lets go of the lock for them waits until every other had a turn.
+    """
+    written: int = _libc_write(descriptor, line, ctypes.c_size_t(len(line)))
+    if written < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return written
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`/s/<code>` and its QR codes: the slow road through Flask, open to everybody."""
 
-import os
 from datetime import datetime
 
 from flask import Blueprint, current_app, render_template, request
@@ -24,7 +23,7 @@ def follow(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    now, click_id = clock.now(), os.urandom(16)
+    now, click_id = clock.now(), token.fresh_id()
     answer = rules.answer(
         facts, _visit(), now, lambda: token.make(facts.id, now, click_id[: token.NONCE_BYTES])
     )

@@ -329,6 +329,21 @@ def payout_account_changed(event: Event, _user: User) -> Letter:
     )
 
 
+def clicks_lost(event: Event, _user: User) -> Letter:
+    return Letter(
+        _("Clicks are being lost"),
+        (
+            _(
+                "Links lead to the shops as always, but their clicks cannot be written down:"
+                " %(trouble)s",
+                trouble=event.payload["trouble"],
+            ),
+            _("Usually the disk with the data folder is full. Once it has room, all goes on."),
+        ),
+        (_("See the instance's health"), _address("/operator/")),
+    )
+
+
 def _safety(subject: Any, words: Any) -> Letter:
     return Letter(
         subject,
@@ -372,6 +387,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "agency.left": agency_left,
         "withdrawal.refused": withdrawal_refused,
         "payout_account.changed": payout_account_changed,
+        "clicks.lost": clicks_lost,
     }
 )
 # What is not here is about safety.

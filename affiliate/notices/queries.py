@@ -10,6 +10,7 @@ from affiliate import clock, security
 from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.events import Event
+from affiliate.links import losses
 from affiliate.links import queries as links
 from affiliate.notices.models import Channel, Choice, Follower, Kind, Notice, Subscription
 from affiliate.people import queries as people
@@ -24,6 +25,7 @@ DEFAULTS: Mapping[Kind, frozenset[Channel]] = {
     Kind.PROGRAMS: frozenset(CHOOSABLE),
     Kind.TEAM: frozenset({Channel.IN_APP, Channel.MAIL, Channel.PUSH}),
 }
+OF_OPERATORS = frozenset({losses.EVENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,12 @@ class Text:
 
 
 def readers_of(event: Event) -> list[User]:
-    """Who is told of an event: the user it names, or all promoters it concerns."""
+    """Who is told of an event: the user it names, all promoters it concerns, or operators."""
     if event.user_id is not None:
         user = db.session.get(User, event.user_id)
         return [user] if user else []
+    if event.name in OF_OPERATORS:
+        return people.operators()
     if event.name == "rate.cut" and event.merchant_id is not None:
         sharing = links.sharing(event.merchant_id, event.payload["program"])
         return people.users_of_promoters(sharing)

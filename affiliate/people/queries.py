@@ -101,6 +101,18 @@ def users_of_promoters(promoter_ids: Collection[int]) -> list[User]:
     )
 
 
+def operators() -> list[User]:
+    """The people who look after the instance."""
+    return list(
+        db.session.scalars(
+            sa.select(User)
+            .join(Grant, Grant.user_id == User.id)
+            .where(Grant.role == Role.OPERATOR, User.disabled_at.is_(None))
+            .order_by(User.id)
+        ).unique()
+    )
+
+
 def users_of_agency(agency_id: int) -> list[User]:
     """The people who act for it."""
     return list(

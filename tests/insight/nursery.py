@@ -24,6 +24,7 @@ def web(listener: socket.socket) -> None:
 
     app = DOORS[0]
     app.extensions["spool"].open()
+    app.extensions["links"].watch(app)
     make_server("127.0.0.1", 0, app, threaded=True, fd=listener.fileno()).serve_forever()
 
 

@@ -3,13 +3,14 @@
 import http.client
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,10 +20,16 @@ import sqlalchemy as sa
 
 from affiliate import clock
 from affiliate.db import db, unit_of_work
-from affiliate.links import spool, token
-from affiliate.links.models import Click, LinkDay, SpoolOffset
+from affiliate.events import Event
+from affiliate.links import losses, spool, token
+from affiliate.links import service as links
+from affiliate.links.models import Click, Link, LinkDay, SpoolOffset
 from affiliate.links.spool import Spool
+from affiliate.notices import queries as notices
+from affiliate.people.models import Role
 from tests.factories.links import a_link
+from tests.factories.people import a_user
+from tests.house.system import free_port
 from tests.insight.test_writer import CHROME, check_counts
 from workers.clicks import Writer
 
@@ -32,10 +39,10 @@ ROOT = Path(__file__).parents[2]
 class Nursery:
     """Starts processes on this test's database; all are gone when it ends."""
 
-    def __init__(self, place) -> None:
+    def __init__(self, place, **more: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.insight.nursery"],
-            env=os.environ | place.environment | {"AFFILIATE_LOG_LEVEL": "ERROR"},
+            env=os.environ | place.environment | {"AFFILIATE_LOG_LEVEL": "ERROR"} | more,
             cwd=ROOT,
             start_new_session=True,
             text=True,
@@ -111,17 +118,37 @@ def fill(folder: Path, clicks: int, links: list[int]) -> None:
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
-def test_a_database_that_is_away_for_a_while_gets_every_click_once(
+def test_a_database_that_is_away_for_a_while_stops_no_link_and_gets_every_click_once(
     nursery, folder, committed, seconds
 ):
     with unit_of_work():
-        links = [a_link().id]
-    fill(folder, 4_000, links)
+        link = a_link()
+    links = [link.id]
+    fill(folder, 4_000, [link.id])
+    nursery.start("web")
     nursery.start("writer")
     nursery.start("writer")
     wait(lambda: stored() > 0)
-    db.session.remove()
+    with Visitors(nursery.port, f"/s/{link.code}", threads=1) as visitors:
+        wait(lambda: visitors.tokens)
+        with _away(committed):
+            fill(folder, 1_000, [link.id])
+            seen = len(visitors.tokens)
+            time.sleep(seconds)
+            assert spool.segments(folder) != []
+            assert len(visitors.tokens) > seen
+    nursery.close()
+    while spool.segments(folder):
+        Writer(folder).drain()
 
+    assert visitors.failures == 0
+    check_books(5_000 + len(visitors.tokens))
+
+
+@contextmanager
+def _away(committed):
+    """Nobody gets in, and who was in is put out."""
+    db.session.remove()
     with sa.create_engine(
         sa.make_url(committed.database_url).set(database="postgres"),
         isolation_level="AUTOCOMMIT", poolclass=sa.NullPool,
@@ -133,14 +160,71 @@ def test_a_database_that_is_away_for_a_while_gets_every_click_once(
             sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
             {"name": name},
         )
-        fill(folder, 1_000, links)
-        time.sleep(seconds)
-        assert spool.segments(folder) != []
+        yield
         administrator.execute(sa.text(f"{away} true"))
-
     db.engine.dispose()
-    wait(lambda: spool.segments(folder) == [])
-    check_books(5_000)
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_without_valkey_links_answer_change_and_are_counted(folder, committed, seconds):
+    with unit_of_work():
+        link = a_link()
+    nursery = Nursery(committed, REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    try:
+        nursery.start("web")
+        nursery.start("writer")
+        with Visitors(nursery.port, f"/s/{link.code}", threads=2) as visitors:
+            time.sleep(seconds)
+            wait(lambda: visitors.tokens)
+            with unit_of_work():
+                links.change_link(db.session.get(Link, link.id), {"paused": True})
+            wait(lambda: visitors.elsewhere)
+    finally:
+        nursery.close()
+    while spool.segments(folder):
+        Writer(folder).drain()
+
+    assert visitors.failures == 0
+    check_books(len(visitors.tokens))
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_a_full_disk_stops_no_link_and_operators_are_told(nursery, folder, seconds):
+    with unit_of_work():
+        link = a_link()
+        operator = a_user(Role.OPERATOR)
+    web = nursery.start("web")
+    nursery.start("writer")
+    with Visitors(nursery.port, f"/s/{link.code}", threads=2) as visitors:
+        wait(lambda: len(visitors.tokens) > 50)
+        _limit(web, 0)
+        seen = len(visitors.tokens)
+        time.sleep(seconds)
+        assert len(visitors.tokens) > seen
+        _limit(web, resource.RLIM_INFINITY)
+        time.sleep(spool.RETRY_SECONDS)
+        seen = len(visitors.tokens)
+        wait(lambda: len(visitors.tokens) > seen + 50)
+    wait(lambda: told() + stored() == len(visitors.tokens))
+
+    assert visitors.failures == 0
+    assert told() > 0
+    assert stored() > 100
+    check_books(stored())
+    (event,) = db.session.scalars(sa.select(Event).filter_by(name="clicks.lost"))
+    assert "File too large" in event.payload["trouble"]
+    assert notices.readers_of(event) == [operator]
+
+
+def told() -> int:
+    with unit_of_work():
+        found = losses.latest()
+        return found.clicks if found else 0
+
+
+def _limit(pid: int, most: int) -> None:
+    """No file of this process may grow beyond so many bytes: as on a full disk."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 def test_writers_killed_again_and_again_store_every_click_once(nursery, folder):
@@ -177,6 +261,7 @@ class Visitors:
 
     def __init__(self, port: int, path: str, threads: int) -> None:
         self.tokens: list[str] = []
+        self.elsewhere = 0  # sent on without a token
         self.failures = 0
         self._port, self._path = port, path
         self._stopping = threading.Event()
@@ -201,7 +286,8 @@ class Visitors:
                 answer.read()
                 assert answer.status == 302
                 asked = parse_qs(urlsplit(answer.headers["Location"]).query)
-                self.tokens.append(asked["tk"][0])
+                self.tokens += asked.get("tk", [])
+                self.elsewhere += "tk" not in asked
             except (OSError, http.client.HTTPException):
                 self.failures += 1
             finally:

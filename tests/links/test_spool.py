@@ -204,7 +204,7 @@ def test_names_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path):
 def test_a_full_disk_loses_the_click_counts_it_and_says_no_more(opened, tmp_path, monkeypatch):
     mine = opened()
     lost = spool.LOST._value.get()
-    monkeypatch.setattr(os, "write", _full)
+    monkeypatch.setattr(spool, "put", _full)
 
     assert [mine.append(CLICK) for _ in range(3)] == [False, False, False]
     assert spool.LOST._value.get() == lost + 3
@@ -214,7 +214,7 @@ def test_a_full_disk_loses_the_click_counts_it_and_says_no_more(opened, tmp_path
 def test_after_a_full_disk_clicks_are_kept_again(opened, tmp_path, monkeypatch):
     mine = opened()
     with monkeypatch.context() as full:
-        full.setattr(os, "write", _full)
+        full.setattr(spool, "put", _full)
         mine.append(click(1))
     mine._retry_at = 0.0
 
@@ -225,10 +225,10 @@ def test_after_a_full_disk_clicks_are_kept_again(opened, tmp_path, monkeypatch):
 def test_a_write_cut_short_tears_one_segment_s_end_and_nothing_else(opened, tmp_path, monkeypatch):
     mine = opened()
     mine.append(click(1))
-    write = os.write
+    put = spool.put
     cuts = iter([True])
     monkeypatch.setattr(
-        os, "write", lambda fd, line: write(fd, line[: 20 if next(cuts, False) else None])
+        spool, "put", lambda fd, line: put(fd, line[: 20 if next(cuts, False) else None])
     )
 
     assert mine.append(click(2))

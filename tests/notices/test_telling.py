@@ -49,6 +49,7 @@ PAYLOADS = {
         "grade": "Gold",
         "since": "2027-02-01T03:00:00+00:00",
     },
+    "clicks.lost": {"clicks": 4, "trouble": "[Errno 28] No space left on device"},
     "rate.cut": {"name": "Amigas", "until": "2026-12-22T10:00:00+00:00"},
 }
 

@@ -1,5 +1,6 @@
 """The operator's first page: what came in and is not worked off, and what went wrong."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,11 +23,13 @@ from affiliate.intake import queries as intake
 from affiliate.intake import service as intake_service
 from affiliate.intake.models import Event
 from affiliate.jobs import URGENCY
+from affiliate.links import losses
 from affiliate.notices.models import Notice
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant, Promoter, User
 
 SHOWN = 20
+FEW_BYTES = 1_000_000_000
 LATE = timedelta(minutes=5)  # an event that waits longer is no longer only on its way
 
 
@@ -51,6 +54,8 @@ def health() -> ResponseReturnValue:
         aside=aside,
         merchants=people.merchants({each.merchant_id for each in aside}),
         spool=insight.backlog(current_app.extensions["spool"].folder),
+        lost=losses.latest(),
+        space=_space(),
         queues=_queues(),
         letters=_letters(),
         has_mail=_settings().smtp_host is not None,
@@ -63,6 +68,12 @@ def retry() -> ResponseReturnValue:
     moved = sum(intake_service.retry(merchant_id) for merchant_id in _merchants_with_trouble())
     flash(_("%(count)s events are tried again.", count=moved), "done")
     return redirect(url_for("operator.health"), 303)
+
+
+def _space() -> int | None:
+    """Bytes that are left for clicks, when they are few."""
+    free = shutil.disk_usage(_settings().data).free
+    return free if free < FEW_BYTES else None
 
 
 def _settings() -> Settings:
