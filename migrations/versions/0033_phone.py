@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0033_phone"
-down_revision = "0030_connecting"
+down_revision = "0034_losses"
 branch_labels = None
 depends_on = None
 
