@@ -105,11 +105,20 @@ class Product(Owned, Model):
     synced_at: Mapped[datetime | None]  # when the shop last told us of it; null: never
     shop_version: Mapped[int | None]  # grows with each change in the shop; older news is no news
     version: Mapped[int] = mapped_column(default=1)
+    # Every two letters that follow each other, without accents: words of two characters are found
+    # in languages that put no blanks between words. Kept by the database.
+    grams: Mapped[Texts] = mapped_column(
+        sa.Computed(
+            "text_grams((title || ' '::text) || COALESCE(category, ''::text))", persisted=True
+        ),
+        deferred=True,
+    )
 
     __table_args__ = (
         of_merchant(),
         same_merchant("shop_id", "shops"),
         same_merchant("group_id", "product_groups"),
+        sa.Index("products_grams_idx", "grams", postgresql_using="gin"),
         sa.UniqueConstraint("merchant_id", "shop_id", "external_id"),
         sa.Index(
             "products_group_idx", "merchant_id", "group_id",

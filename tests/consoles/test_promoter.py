@@ -139,7 +139,7 @@ def test_a_day_begins_at_midnight_where_the_promoter_lives(client, town, clock):
 
 def figures(page):
     """Today, this month, estimated, pending, can be withdrawn."""
-    purse = page[page.index('class="purse"') : page.index("</section>")]
+    purse = page[page.index('class="purse"') :].partition("</section>")[0]
     return [part.split(" <span")[0] for part in purse.split('<span class="money">')[1:]]
 
 

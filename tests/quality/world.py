@@ -30,7 +30,7 @@ from affiliate.payouts.models import (
     Withdrawal,
     WriteOff,
 )
-from affiliate.people import joining, service
+from affiliate.people import joining, pictures, service
 from affiliate.people.models import (
     ApiKey,
     ApprovalLimit,
@@ -238,6 +238,7 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "nonce": "0" * 32,
         "position": "1",
         "name": db.session.get(Look, merchant_id).logo,
+        "mark": pictures.keep(promoter_id, b"a picture").mark,
     }
 
 
