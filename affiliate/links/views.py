@@ -151,7 +151,7 @@ def unknown() -> ResponseReturnValue:
 
 
 @bp.errorhandler(Unavailable)
-def later(_: Unavailable) -> ResponseReturnValue:
+def later(_: Exception) -> ResponseReturnValue:
     headers = {"Retry-After": "2", "Cache-Control": "no-store", "Content-Type": PLAIN}
     return "Please try again in a moment. 请稍后再试。", 503, headers
 

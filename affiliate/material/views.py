@@ -7,11 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from affiliate import i18n
 from affiliate.catalog import queries as catalog
+from affiliate.db import AWAY
 from affiliate.errors import NotFound
 from affiliate.links import captions
 from affiliate.links import queries as links
 from affiliate.links.models import Link
-from affiliate.links.views import unknown
+from affiliate.links.views import later, unknown
 from affiliate.material import service, store
 from affiliate.material.posters import TEMPLATES
 
@@ -21,6 +22,9 @@ TYPES = {"jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4", "webm": "v
 FOREVER = "public, max-age=31536000, immutable"
 # Even a file that pretends to be a page can do nothing.
 NOTHING_ELSE = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+
+for kind in AWAY:
+    bp.register_error_handler(kind, later)
 
 
 @bp.get("/s/<code>/poster.jpg")

@@ -6,12 +6,14 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from PIL import Image, ImageChops
 
 from affiliate import i18n
 from affiliate.catalog import service
 from affiliate.db import unit_of_work
 from affiliate.links import captions, share
+from affiliate.links import queries as asked
 from affiliate.links import service as links
 from affiliate.material import posters, queries, words
 from affiliate.material import service as material
@@ -275,3 +277,14 @@ def _counted(monkeypatch):
 
     monkeypatch.setattr(posters, "draw", counting)
     return drawings
+
+
+def test_while_the_database_is_away_a_poster_is_asked_for_again_later(client, monkeypatch):
+    def gone(_):
+        raise sa.exc.OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(asked, "by_word", gone)
+
+    answer = client.get("/s/abc234/poster.jpg")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
