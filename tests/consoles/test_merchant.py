@@ -310,6 +310,22 @@ def test_terms_that_cannot_be_are_refused_with_words(client, town, change):
     assert "notice tone-bad" in answer.text
 
 
+def test_merchants_read_where_their_promoters_share(client, town):
+    with unit_of_work():
+        duda = a_promoter("Duda")
+        duda.profile = {
+            "niche": "tea",
+            "channels": [{"kind": "instagram", "name": "@duda", "followers": 12000}],
+        }
+        service.enrol(a_program(town.merchant), duda.id, by_merchant=True)
+    sign_in(client, town.owner)
+
+    page = client.get("/merchant/promoters/").text
+
+    assert "Instagram @duda · 12,000" in page
+    assert "tea" in page
+
+
 def test_an_application_is_decided_once(client, town):
     with unit_of_work():
         program = a_program(town.merchant, enrolment="approval")

@@ -7,28 +7,17 @@ from flask import Response, abort, flash, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 
 from affiliate import clock, i18n, ids
+from affiliate.consoles.channels import CHANNELS
 from affiliate.consoles.currencies import currency_of
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_person, current_promoter_id
 from affiliate.errors import Invalid, NotFound
-from affiliate.i18n import _, _p
+from affiliate.i18n import _
 from affiliate.money import EXPONENTS
 from affiliate.people import pictures, queries, service
 from affiliate.people.models import Promoter
 
 # Where people share, as they call it; what is not here is "other".
-CHANNELS = {
-    "wechat": _p("channel", "WeChat"),
-    "xiaohongshu": _p("channel", "Xiaohongshu"),
-    "douyin": _p("channel", "Douyin"),
-    "instagram": "Instagram",
-    "tiktok": "TikTok",
-    "whatsapp": "WhatsApp",
-    "youtube": "YouTube",
-    "telegram": "Telegram",
-    "blog": _p("channel", "Own site or blog"),
-    "other": _p("channel", "Somewhere else"),
-}
 ROWS = 2  # channels on the page; one more than are filled in, up to MOST
 MOST = 8
 MOST_FOLLOWERS = 2_000_000_000
