@@ -22,8 +22,8 @@ TIMES = (
 OF_ORDER = (
     "status", "created_at", "paid_at", "fulfilled_at", "delivered_at", "cancelled_at", "updated_at",
     "currency", "number", "test", "renewal", "tax_included", "tk", "landing_url", "coupon",
-    "sharer", "group_id", "customer_id", "customer_email", "customer_phone", "order_discount", "shipping",
-    "total",
+    "sharer", "group_id", "customer_id", "customer_email", "customer_phone", "order_discount",
+    "shipping", "total",
 )  # fmt: skip
 AS_IT_IS = (
     "status", "currency", "number", "tk", "landing_url", "sharer", "group_id", "shipping", "total",

@@ -486,9 +486,9 @@ def _book(claim: Claim) -> None:
         reports = checkouts.join(claim.merchant_id, claim.shop_id, reports)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
-        told = {orders.external_id(each) for each in reports if not isinstance(each, TokenNotice)}
-        read = [order.id for order in stored if order.facts.external_id in told]
-        commissions.lift_read(claim.merchant_id, read)
+        read = {orders.external_id(each) for each in reports if not isinstance(each, TokenNotice)}
+        lifted = [order.id for order in stored if order.facts.external_id in read]
+        commissions.lift_read(claim.merchant_id, lifted)
         commissions.book(claim.merchant_id, stored, look=look)
         seeing.note(claim.merchant_id, claim.shop_id, stored)
         _tell_open_pages(claim.merchant_id, stored)
