@@ -172,7 +172,8 @@ NUBE = "tiendanube/order.resource.docs-450789469.json"
 
 
 def test_tiendanube_paid():
-    sample = told(NUBE) | {"landing_url": "https://s.example/?tk=A", "extra": {"tk": "B", "group_id": 7}}
+    extra = {"tk": "B", "group_id": 7}
+    sample = told(NUBE) | {"landing_url": "https://s.example/?tk=A", "extra": extra}
 
     order = read(tiendanube, sample)
 
