@@ -171,7 +171,7 @@ def test_an_order_of_a_group_is_marked_and_says_which_order_opened_it(client, to
     page = client.get(f"/promoter/orders/{key_of_newest()}").text
 
     assert "Group buy" in page
-    assert f"It joined the group that order {told['id']} opened, which came by a click." in page
+    assert f"It joined the group that order {told['number']} opened, which came by a click." in page
     assert "buyer@example.org" not in page
 
 
