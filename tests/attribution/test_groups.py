@@ -287,7 +287,8 @@ def test_an_accepted_claim_moves_the_group_but_not_what_was_released(client, tow
     opened, joined, after = a_group(town, clock)
     deliver(client, town.shop, opened, joined)
     clock.move(days=40)
-    commissions.release(town.merchant.id, time.now())
+    with unit_of_work():
+        commissions.release(town.merchant.id, time.now())
     deliver(client, town.shop, after)
 
     with unit_of_work():
