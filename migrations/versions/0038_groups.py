@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0038_groups"
-down_revision = "0036_sharing"
+down_revision = "0037_phone"
 branch_labels = None
 depends_on = None
 
