@@ -60,9 +60,7 @@ def hand_over(shop: Door, checkout: str, tokens: Sequence[str]) -> str | None:
 
 
 def notice(order_key: str, tokens: Sequence[str]) -> bytes:
-    """The body of an event that brings an order its tokens later; without any it is only looked at
-    once more.
-    """
+    """The body of an event that brings an order its tokens later."""
     return json.dumps({MARK: order_key, "tk": sorted(tokens)}).encode()
 
 

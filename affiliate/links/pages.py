@@ -51,7 +51,7 @@ def page(code: str) -> ResponseReturnValue:
         code=facts.code,
         part=part,
         tag=quote_etag(generate_etag(part.encode())),
-        address=share.page_url(facts.code, facts.base),
+        address=share.page_url(facts.code),
         pictures=pictures,
         structured=jsonld.product(goods, pictures),
         live=address.stream(Ticket(ANYBODY, channels.product(*goods.news))),
@@ -81,17 +81,13 @@ def offer(code: str) -> ResponseReturnValue:
 @bp.get("/p/<code>/qr.svg")
 def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    if facts is None:
-        return unknown()
-    return svg(code, share.scan_url(share.page_url(facts.code, facts.base)))
+    return unknown() if facts is None else svg(share.scan_url(share.page_url(facts.code)))
 
 
 @bp.get("/p/<code>/qr.png")
 def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    if facts is None:
-        return unknown()
-    return png(code, share.scan_url(share.page_url(facts.code, facts.base)))
+    return unknown() if facts is None else png(share.scan_url(share.page_url(facts.code)))
 
 
 def _goods(facts: Facts) -> Goods | None:

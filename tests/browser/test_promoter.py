@@ -14,10 +14,7 @@ from tests.factories.settlement import an_account
 
 pytestmark = pytest.mark.browser
 
-PAGES = [
-    "", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account", "me/",
-    "news", "notices",
-]  # fmt: skip
+PAGES = ["", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account"]
 SHARE = "navigator.share = async (given) => { document.body.dataset.shared = given.text; };"
 
 

@@ -10,7 +10,6 @@ from affiliate.attribution.service.claims import (
     claim,
     refuse,
 )
-from affiliate.attribution.service.joining import behind
 from affiliate.attribution.service.owning import (
     Taken,
     add_coupon,
@@ -30,7 +29,6 @@ __all__ = [
     "add_coupon",
     "add_sharer",
     "bar",
-    "behind",
     "change_evidence",
     "choose",
     "claim",
