@@ -16,8 +16,8 @@ from affiliate import jobs
 from affiliate.db import unit_of_work
 from affiliate.insight import service, store
 from affiliate.jobs import Job
+from affiliate.links import losses, spool
 from affiliate.links import queries as links
-from affiliate.links import spool
 from workers.context import application, task
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,7 @@ TROUBLE_SECONDS = 1.0
 @task
 def make_partitions() -> None:
     links.forget_changes()
+    losses.forget()
     store.make_partitions()
     store.drop_old(months=current_app.config["SETTINGS"].clicks_months)
 

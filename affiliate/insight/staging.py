@@ -10,12 +10,13 @@ import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from affiliate import clock
 from affiliate.insight.agents import AGENTS_MAX, classify
 from affiliate.insight.places import Place, coarse
 
@@ -25,12 +26,10 @@ COLUMNS = (
 ).split()
 
 QUARTER_SECONDS = 900
-TICKS = 1_000_000  # a second's
 REFERRERS_MAX = 20_000
-ENDS_MAX = 50_000
+ENDS_MAX = 10_000
 HOST_CHARACTERS_MAX = 100
 NULL = r"\N"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What the spool's own `clean` never lets through and a COPY would stumble over.
 _CONTROLS = bytes([*range(9), *range(0x0B, 0x20), 0x7F])
 _FIELDS = re.compile(
@@ -99,7 +98,7 @@ class Stage:
             else:
                 found[line[1]] = line
         owners = self.owners({line[2] for line in found.values()})
-        old = int((now - self.keep_addresses - _EPOCH).total_seconds())
+        old = int((now - self.keep_addresses - clock.EPOCH).total_seconds())
         self._forget()
         written = []
         before: dict[tuple[int, str, str], str] = {}
@@ -130,7 +129,7 @@ class Stage:
     ) -> str | None:
         ticks, click_id, link, marks, told, end = line
         zone = owner.zone if owner else "UTC"
-        second, micro = divmod(ticks, TICKS)
+        second, micro = divmod(ticks, clock.SECOND)
         quarter = second // QUARTER_SECONDS
         moment = self._days.get((zone, quarter)) or self._moment(zone, quarter)
         if moment is None:
@@ -161,7 +160,7 @@ class Stage:
         day. None for what no calendar has.
         """
         try:
-            begins = _EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS)
+            begins = clock.EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS)
             day = begins.astimezone(ZoneInfo(zone)).date()
         except (OverflowError, ZoneInfoNotFoundError):
             return None
@@ -215,7 +214,7 @@ def _told(agent: str) -> tuple[str | None, str]:
 
 @lru_cache(4096)
 def _stamp(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat(" ")[:19]
+    return (clock.EPOCH + timedelta(seconds=second)).isoformat(" ")[:19]
 
 
 @lru_cache(4096)

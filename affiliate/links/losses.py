@@ -14,6 +14,7 @@ from affiliate.links.spool import Lost
 EVENT = "clicks.lost"
 TOLD_AGAIN = timedelta(hours=1)
 SHOWN = timedelta(days=1)
+KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ class Losses:
 
 
 def note(lost: Lost) -> None:
-    """A letter goes out for the first of them, and while it goes on once an hour."""
+    """A letter goes out for the first of them, and while it goes on once an hour, however many
+    processes lose clicks.
+    """
+    db.session.execute(ALONE, {"name": EVENT})
     now = clock.now()
     db.session.add(LostClicks(clicks=lost.clicks, trouble=lost.trouble))
     recent = sa.select(Event.id).where(Event.name == EVENT, Event.happened_at > now - TOLD_AGAIN)
@@ -42,3 +46,10 @@ def latest() -> Losses | None:
         ).where(LostClicks.at > clock.now() - SHOWN)
     ).one()
     return Losses(int(found[0]), found[1], found[2]) if found[0] else None
+
+
+def forget() -> None:
+    db.session.execute(sa.delete(LostClicks).where(LostClicks.at < clock.now() - KEPT))
+
+
+ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")

@@ -123,9 +123,6 @@ class Lost:
 class Spool:
     """The segment of this process. Threads may share it; a fork gets one of its own."""
 
-    _lost: int
-    _trouble: str
-
     def __init__(
         self,
         folder: Path,
@@ -138,6 +135,19 @@ class Spool:
         self._seconds_max = seconds_max
         self._start_afresh()
         _spools.add(self)
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._size = 0
+        self._unsynced = False
+        self._began = 0.0
+        self._retry_at = 0.0
+        self._lost = 0
+        self._trouble = ""
 
     def open(self) -> bool:
         """Be ready before the first click comes; False when the disk does not let us."""
@@ -176,19 +186,6 @@ class Spool:
         self._stopping.set()
         with self._lock:
             self._end()
-
-    def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._descriptor: int | None = None
-        self._path: Path | None = None
-        self._size = 0
-        self._unsynced = False
-        self._began = 0.0
-        self._retry_at = 0.0
-        self._lost = 0
-        self._trouble = ""
 
     def _ready(self) -> bool:
         if self._descriptor is not None:

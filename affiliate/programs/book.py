@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from affiliate import clock
 from affiliate.money import share
 from affiliate.programs import agencies
 from affiliate.programs.agencies import AgencyRate
 from affiliate.programs.grades import Band, Figures
 
 Product = tuple[int, str]  # shop, and the product's id there
-_TICK = timedelta(microseconds=1)
 
 
 class Scope(StrEnum):
@@ -135,11 +135,11 @@ class Book:
         moments = {each.effective_from for each in self.terms}
         moments |= {each.effective_from for each in self.rules}
         first = min(each.effective_from for each in self.terms)
-        before = [moment - _TICK for moment in sorted(moments) if first < moment <= at]
+        before = [moment - clock.TICK for moment in sorted(moments) if first < moment <= at]
         return [
             each
             for each in before
-            if at < each + _TICK + timedelta(days=self.as_of(each).terms.notice_days)
+            if at < each + clock.TICK + timedelta(days=self.as_of(each).terms.notice_days)
         ]
 
 

@@ -7,10 +7,13 @@ import sqlalchemy as sa
 
 from affiliate import clock as time
 from affiliate.catalog.models import Shop
+from affiliate.consoles.operator import health
 from affiliate.db import db, unit_of_work
 from affiliate.ids import encode
 from affiliate.intake.models import Event
 from affiliate.jobs import Job
+from affiliate.links import losses
+from affiliate.links.spool import Lost
 from affiliate.people.models import ApiKey, Grant, Merchant, Role, User
 from tests.consoles.signed_in import sign_in
 from tests.consoles.test_finance import STATEMENTS, statements
@@ -55,6 +58,19 @@ def test_every_page_shows_and_asks_the_database_little(desk):
 
         assert answer.status_code == 200, path
         assert len(asked) <= STATEMENTS, f"{path}: {len(asked)}"
+
+
+def test_lost_clicks_and_a_full_disk_stand_on_the_first_page(desk, monkeypatch):
+    assert "of the last day" not in desk.get("/operator/").text
+    with unit_of_work():
+        losses.note(Lost(1200, "[Errno 28] No space left on device"))
+    monkeypatch.setattr(health, "FEW_BYTES", 2**62)
+
+    page = desk.get("/operator/").text
+
+    assert "1200 clicks of the last day are lost" in page
+    assert "No space left on device" in page
+    assert "The disk is nearly full" in page
 
 
 def test_a_stranger_is_asked_to_sign_in_on_every_page(client):

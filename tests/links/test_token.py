@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -71,3 +72,25 @@ def test_a_clock_far_off_still_makes_a_token():
 
     assert token.read(token.make(7, late, b"abc")).issued_at.year == 2106
     assert token.read(token.make(7, early, b"abc")).issued_at.year == 1970
+
+
+def test_ids_are_drawn_many_at_a_time_and_never_twice():
+    drawn = [token.fresh_id() for _ in range(3 * token.IDS_AT_ONCE)]
+
+    assert {len(each) for each in drawn} == {16}
+    assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_draws_ids_of_its_own():
+    token.fresh_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, token.fresh_id())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reading, 16) not in [token.fresh_id() for _ in range(token.IDS_AT_ONCE)]
+    os.close(reading)
+    os.close(writing)

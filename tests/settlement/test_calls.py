@@ -321,6 +321,27 @@ def test_killed_before_the_call_it_is_asked_and_then_sent(
     assert sandbox.calls("sent") == {payout.reference: 1}
 
 
+def test_killed_before_the_call_a_hint_sends_nothing_while_somebody_may_be_at_it(
+    merchant, maker, checker, sandbox, clock, monkeypatch
+):
+    owed(merchant, "ordinary")
+    settlement = approved(a_settlement(merchant, maker), checker)
+    with monkeypatch.context() as deadly, suppress(Killed):
+        deadly.setattr(calling.Office, "call", lambda *_: (_ for _ in ()).throw(Killed))
+        executed(settlement, maker)
+    db.session.rollback()
+    payouts = payouts_of(settlement)
+
+    asked(payouts)
+    list(calling.ask_due())
+    assert sandbox.rows("sent") == []
+    clock.move(seconds=61)
+    asked(payouts)
+    list(calling.ask_due())
+
+    assert sandbox.calls("sent") == {payouts[0].reference: 1}
+
+
 def test_a_question_that_overtakes_the_sending_does_not_send_again(
     handed_over, sandbox, monkeypatch
 ):

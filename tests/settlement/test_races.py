@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate.commissions import service as commissions
-from affiliate.commissions.models import Commission, State
+from affiliate.commissions.models import Commission, Entry, State
 from affiliate.db import db, unit_of_work
 from affiliate.payouts import calling
 from affiliate.payouts import service as payouts
@@ -161,6 +161,46 @@ def test_of_two_approvers_one_wins(merchant, promoter, maker, checker, at_once):
     assert [type(each) for each in results if each != winner] == [AlreadyApproved]
     db.session.refresh(settlement)
     assert settlement.approved_by == winner
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_two_who_release_in_many_steps_share_what_is_due(merchant, at_once, steps):
+    with unit_of_work():
+        promoters = [a_promoter() for _ in range(4)]
+        for number in range(40):
+            an_entry(merchant, promoters[number % 4], 100 + number, state=State.PENDING)
+
+    def release():
+        ahead, done = commissions.Ahead(steps), 0
+        while True:
+            with unit_of_work():
+                changed = commissions.release(merchant.id, THROUGH, 3, ahead)
+            if not changed:
+                return done
+            done += changed
+
+    assert sum(at_once(release, release, release)) + release() == 40
+    assert set(db.session.scalars(sa.select(Entry.state))) == {State.AVAILABLE}
+
+
+def test_what_was_read_ahead_and_changed_since_is_passed_over(merchant, promoter):
+    with unit_of_work():
+        entries = [
+            an_entry(merchant, promoter, 100 + number, state=State.PENDING) for number in range(4)
+        ]
+    ahead = commissions.Ahead()
+    with unit_of_work():
+        assert commissions.release(merchant.id, THROUGH, 1, ahead) == 1
+    with unit_of_work():
+        db.session.execute(
+            sa.update(Entry).where(Entry.id == entries[1].id).values(on_hold="dispute")
+        )
+
+    for left in (1, 1, 0):
+        with unit_of_work():
+            assert commissions.release(merchant.id, THROUGH, 1, ahead) == left
+    states = db.session.scalars(sa.select(Entry.state).order_by(Entry.id)).all()
+    assert states == ["available", "pending", "available", "available"]
 
 
 def test_a_payout_is_either_cancelled_or_handed_over(merchant, promoter, maker, checker, at_once):

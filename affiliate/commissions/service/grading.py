@@ -6,7 +6,7 @@ for it, so what an order asked for can be asked again and is the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
@@ -22,7 +22,6 @@ from affiliate.programs.models import Grade, GradeStanding, Program, RuleVersion
 from affiliate.programs.service import Change
 
 At = tuple[int, datetime]  # a promoter as of an instant
-_TICK = timedelta(microseconds=1)
 
 
 def volumes_of(
@@ -179,7 +178,7 @@ _COUNT = sa.text("""
 
 def _count(merchant: Merchant, month: date) -> None:
     of_merchant = sa.select(Program.id).where(Program.merchant_id == merchant.id)
-    end = grades.begins(grades.shifted(month, 1), merchant.timezone) - _TICK
+    end = grades.begins(grades.shifted(month, 1), merchant.timezone) - clock.TICK
     given = {
         "merchant": merchant.id,
         "programs": list(db.session.scalars(of_merchant)),

@@ -25,10 +25,12 @@ class Ahead:
     to lie side by side in the table, where a settlement will look for them payee by payee.
     """
 
+    steps: int = STEPS_AHEAD
     due: list[int] = field(default_factory=list)  # the next stand last
 
     def look(self, given: dict[str, Any], limit: int) -> None:
-        found = db.session.scalar(TOGETHER, given | {"limit": limit * STEPS_AHEAD})
+        wanted = {"currency": None, "limit": limit * self.steps}
+        found = db.session.scalar(TOGETHER, given | wanted)
         self.due = list(reversed(found or ()))
 
     def take(self, limit: int) -> list[int]:
@@ -52,7 +54,7 @@ def release(
     given = {"merchant": merchant_id, "through": through, "limit": limit, "now": clock.now()}
     merchant = db.session.get_one(Merchant, merchant_id, populate_existing=True)
     if merchant.credit_limit is None:
-        return _release_all(given, limit, ahead)
+        return _release_all(given, limit, ahead or Ahead(steps=1))
     lent = {merchant.currency: merchant.credit_limit}
     db.session.execute(ALONE, {"name": f"funding/{merchant_id}"})
     changed = 0
@@ -61,13 +63,12 @@ def release(
     return changed
 
 
-def _release_all(given: dict[str, Any], limit: int, ahead: Ahead | None) -> int:
-    if ahead is None:
-        return _release(given, db.session.scalars(DUE, given | {"currency": None}).all())
+def _release_all(given: dict[str, Any], limit: int, ahead: Ahead) -> int:
+    """What somebody else works on is left to them, so who finds nothing else is done."""
     looked = False
     while ahead.due or not looked:
         if not ahead.due:
-            ahead.look(given | {"currency": None}, limit)
+            ahead.look(given, limit)
             looked = True
         if changed := _release(given, ahead.take(limit)):
             return changed

@@ -150,11 +150,11 @@ def _claimed(due: Chosen) -> list[Call]:
     now = clock.now()
     attempts = {
         payout.id: PayoutAttempt(merchant_id=payout.merchant_id, payout_id=payout.id)
-        for call, payout, _account, _settled in found
+        for call, payout, *_ in found
         if call.next == "send"
     }
     db.session.add_all(attempts.values())
-    for call, payout, _account, _settled in found:
+    for call, payout, *_ in found:
         if call.call_at is not None:
             call.call_at = now + LEASE
         if payout.id in attempts:

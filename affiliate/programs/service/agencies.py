@@ -1,7 +1,5 @@
 """What agencies get in a program: each change is a version that holds from now on."""
 
-from datetime import timedelta
-
 import sqlalchemy as sa
 
 from affiliate import clock
@@ -14,8 +12,6 @@ from affiliate.people import queries as people
 from affiliate.programs import queries
 from affiliate.programs.agencies import Mode
 from affiliate.programs.models import AgencyRate, AgencyRateVersion, Program
-
-_TICK = timedelta(microseconds=1)
 
 
 class AgencyRateExists(Conflict):
@@ -97,7 +93,7 @@ def _write(rate: AgencyRate, *, mode: str, ppm: int, by: int | None, ended: bool
         AgencyRateVersion(
             merchant_id=rate.merchant_id,
             rate_id=rate.id,
-            effective_from=max(now, before + _TICK) if before else now,
+            effective_from=max(now, before + clock.TICK) if before else now,
             ended=ended,
             mode=mode,
             ppm=ppm,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from affiliate import clock
@@ -17,8 +17,6 @@ from affiliate.programs import queries, rules
 from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, SoldOut, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 from affiliate.programs.service.cuts import tell_of_cut
-
-_TICK = timedelta(microseconds=1)
 
 
 class PolicyRefuses(AffiliateError):
@@ -160,7 +158,7 @@ def _state(program: Program, offer: Offer, waiver: Waiver | None, *, from_: date
 
 def _after(earlier: datetime) -> datetime:
     """Now, but later than what holds already: a clock may have been set back."""
-    return max(clock.now(), earlier + _TICK)
+    return max(clock.now(), earlier + clock.TICK)
 
 
 def _recorded(terms: Terms) -> Waiver | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +20,6 @@ from affiliate.programs.grades import PERIODS
 from affiliate.programs.models import Program, Rule, RuleVersion
 from affiliate.programs.service.cuts import tell_of_cut
 from affiliate.programs.service.grades import measure_faults
-
-_TICK = timedelta(microseconds=1)
 
 
 class OverlappingVersions(Conflict):
@@ -150,7 +148,7 @@ def end_rule(program: Program, rule: Rule, *, by: int | None = None) -> Rule:
         return rule
     now = clock.now()
     # One that is to begin later is over before it began (`book.standing`).
-    since = now if before.effective_from > now else max(now, before.effective_from + _TICK)
+    since = now if before.effective_from > now else max(now, before.effective_from + clock.TICK)
     _write(rule, _stated(before), since, by=by, ended=True)
     _tell(program, since)
     return rule
@@ -202,7 +200,7 @@ def _since(wanted: datetime | None, *, after: RuleVersion | None = None) -> date
     if wanted is None:
         if after is not None and after.effective_from > now:
             raise OverlappingVersions(_("A version that begins later is stated already."))
-        return max(now, after.effective_from + _TICK) if after else now
+        return max(now, after.effective_from + clock.TICK) if after else now
     if wanted < now:
         message = _("A rule begins now or later: what was paid stays as it is.")
         raise invalid("/effective_from", "in_the_past", message)
