@@ -85,7 +85,7 @@ def _dress(app: Flask) -> None:
 
 
 def _open_doors(app: Flask) -> None:
-    from affiliate import api, intake, links, payouts
+    from affiliate import api, intake, links, material, payouts
     from affiliate.consoles import (
         account,
         agency,
@@ -96,11 +96,14 @@ def _open_doors(app: Flask) -> None:
         public,
         session,
     )
+    from affiliate.insight import sight
     from affiliate.links.road import Road
 
     api.init_app(app)
     intake.init_app(app)
     links.init_app(app)
+    sight.init_app(app)
+    material.init_app(app)
     payouts.init_app(app)
     public.init_app(app)
     account.init_app(app)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from flask import Flask, Response, current_app, request, send_from_directory, url_for
 
+from affiliate.i18n import _, language
+
 FOLDER = "dist"
 FOREVER = "public, max-age=31536000, immutable"
 # What stands in other people's pages keeps its address, so it must be asked for again some day.
 A_DAY = "public, max-age=86400, stale-while-revalidate=604800"
+KEPT = ("app.css", "app.js", "htmx.js", "hx-sse.js", "favicon.svg", "icon-192.png")
 WORTH_PACKING = (".css", ".js", ".svg")
 
 
@@ -25,6 +28,8 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["asset"] = asset
     app.view_functions["static"] = _static
     app.add_url_rule("/affiliate.js", "affiliate_js", _affiliate)
+    app.add_url_rule("/worker.js", "worker", _worker)
+    app.add_url_rule("/manifest.webmanifest", "manifest", _manifest)
 
 
 def asset(name: str) -> str:
@@ -63,6 +68,52 @@ def _affiliate() -> Response:
     response.vary.add("Accept-Encoding")
     response.add_etag()
     response.make_conditional(request.environ)
+    return response
+
+
+def _worker() -> Response:
+    """The service worker, with what it keeps: the names of the built files are its version."""
+    assert current_app.static_folder
+    names = current_app.extensions["assets"]
+    given = {"assets": [asset(name) for name in KEPT], "offline": url_for("public.offline")}
+    source = _content(Path(current_app.static_folder) / FOLDER / names["worker.js"], False)
+    response = Response(f"const GIVEN = {json.dumps(given)};\n".encode() + source)
+    response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+    response.headers["Cache-Control"] = "no-cache"  # browsers look for a new one by themselves
+    response.add_etag()
+    response.make_conditional(request.environ)
+    return response
+
+
+def _manifest() -> Response:
+    """What a phone needs to put us on its home screen."""
+    sizes = {"icon-192.png": "192x192", "icon-512.png": "512x512"}
+    icons = [
+        {"src": asset(name), "sizes": size, "type": "image/png"} for name, size in sizes.items()
+    ]
+    maskable = {"src": asset("icon-maskable.png"), "sizes": "512x512", "type": "image/png"}
+    places = [
+        (_("Market"), url_for("promoter.market")),
+        (_("My links"), url_for("promoter.links")),
+        (_("Wallet"), url_for("promoter.wallet")),
+    ]
+    told = {
+        "id": "/promoter/",
+        "name": str(_("Tuike: share and earn")),
+        "short_name": "Tuike",
+        "lang": language(),
+        "start_url": url_for("promoter.today"),
+        "scope": "/",
+        "display": "standalone",
+        "theme_color": "#f2f5f4",
+        "background_color": "#f2f5f4",
+        "icons": [*icons, {**maskable, "purpose": "maskable"}],
+        "shortcuts": [{"name": str(name), "url": url} for name, url in places],
+    }
+    response = Response(json.dumps(told, ensure_ascii=False))
+    response.headers["Content-Type"] = "application/manifest+json; charset=utf-8"
+    response.headers["Cache-Control"] = "no-cache"
+    response.vary.update(("Accept-Language", "Cookie"))
     return response
 
 

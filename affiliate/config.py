@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from schwifty import IBAN
@@ -21,8 +30,20 @@ SECRETS = (
     "AFFILIATE_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AFFILIATE_SMTP_PASSWORD",
     "AFFILIATE_PAYPAL_SECRET", "AFFILIATE_WECHAT_KEY", "AFFILIATE_WECHAT_PUBLIC_KEY",
     "AFFILIATE_WECHAT_V3_KEY", "AFFILIATE_MERCADOPAGO_TOKEN", "AFFILIATE_MERCADOPAGO_KEY",
+    "AFFILIATE_SMS_KEY", "AFFILIATE_OPENID", "AFFILIATE_WECHAT_SERVICE_SECRET",
     "AFFILIATE_SHOPIFY_SECRET", "AFFILIATE_MERCADOLIBRE_SECRET", "AFFILIATE_TIENDANUBE_SECRET",
+    "AFFILIATE_WRITER_KEY",
 )  # fmt: skip
+
+
+class OpenIdProvider(BaseModel):
+    """Somebody whom people sign in with instead of a password."""
+
+    name: str = Field(pattern="^[a-z0-9-]{1,32}$")  # stands in addresses
+    label: str = Field(min_length=1, max_length=40)  # stands on the button
+    issuer: str = Field(pattern=r"^https?://[^\s?#]+$")  # to the letter: some end with a slash
+    client_id: str
+    client_secret: SecretStr | None = None
 
 
 class Settings(BaseSettings):
@@ -78,6 +99,54 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(None, description="Password at the mail server.")
     smtp_from: str | None = Field(
         None, description="Sender of letters, for example Tuike <no-reply@example.com>."
+    )
+    sms_url: HttpUrl | None = Field(
+        None,
+        description="Where messages to phones are posted. With it people may join and sign in by "
+        "their number.",
+    )
+    sms_as: Literal["json", "form"] = Field("json", description="How that server reads a message.")
+    sms_fields: dict[str, str] = Field(
+        default_factory=lambda: {"to": "{to}", "text": "{text}"},
+        description="Its fields by name; {to} is the number (E.164), {text} the words. For example "
+        '{"To": "{to}", "Body": "{text}", "From": "+15550100"}.',
+    )
+    sms_user: str | None = Field(
+        None, description="Name at that server; with it the key is a password, else a bearer token."
+    )
+    sms_key: SecretStr | None = Field(None, description="Key at that server.")
+    sms_per_day: int = Field(
+        1000, ge=1, description="Messages a day, all phones together: each costs money."
+    )
+    push_anywhere: bool = Field(
+        False,
+        description="Send messages to browsers also where their push service is not on the open "
+        "internet: for tests only.",
+    )
+    wechat_service_appid: str | None = Field(
+        None,
+        description="AppID of a WeChat service account (服务号). With its secret and a template "
+        "followers may be told of news there.",
+    )
+    wechat_service_secret: SecretStr | None = Field(None, description="AppSecret of that account.")
+    wechat_service_template: str | None = Field(
+        None, description="Number of a template of that account."
+    )
+    wechat_service_fields: dict[str, str] = Field(
+        default_factory=lambda: {"thing1": "{subject}", "time2": "{time}"},
+        description="The template's fields by name; {subject}, {text} and {time} are filled in.",
+    )
+    wechat_service_url: HttpUrl = Field(
+        HttpUrl("https://api.weixin.qq.com"), description="API of service accounts."
+    )
+    wechat_open_url: HttpUrl = Field(
+        HttpUrl("https://open.weixin.qq.com"), description="Where WeChat tells followers apart."
+    )
+    openid: list[OpenIdProvider] = Field(
+        default_factory=list,
+        description="OpenID providers to sign in with, as JSON, for example "
+        '[{"name": "google", "label": "Google", "issuer": "https://accounts.google.com", '
+        '"client_id": "…", "client_secret": "…"}]. Register <public URL>/sign-in/with/<name>/back.',
     )
     terms_url: HttpUrl | None = Field(
         None, description="Your terms for promoters; shown where they accept them."
@@ -182,6 +251,23 @@ class Settings(BaseSettings):
         le=240,
         description="Whole months after which clicks are dropped. What was counted of them stays.",
     )
+    poster_font: FilePath | None = Field(
+        None,
+        description="A further font (TTF, OTF or TTC) for posters, asked for what ours lack: "
+        "Hangul, Thai, Devanagari.",
+    )
+    private_pictures: bool = Field(
+        False,
+        description="Fetch product pictures from private addresses too: for a shop in your own "
+        "network. Otherwise only from the open internet.",
+    )
+    writer_url: HttpUrl | None = Field(
+        None,
+        description="Text generator that drafts captions, as the full address of its chat "
+        "interface, for example http://127.0.0.1:11434/v1/chat/completions. None: no drafts.",
+    )
+    writer_model: str = Field("default", description="Name of the model it is asked for.")
+    writer_key: SecretStr | None = Field(None, description="Its key, where it needs one.")
     allow_future: bool = Field(
         False, description="Allow a settlement through a future instant: for demo and tests only."
     )

@@ -31,6 +31,8 @@ Key = Annotated[int, mapped_column(sa.BigInteger, sa.Identity(), primary_key=Tru
 Minor = Annotated[int, mapped_column(sa.BigInteger)]
 Currency = Annotated[str, mapped_column(sa.CHAR(3))]
 Json = Annotated[Any, mapped_column(postgresql.JSONB)]
+# None is NULL there, and not JSON's null.
+JsonOrNull = Annotated[Any, mapped_column(postgresql.JSONB(none_as_null=True), nullable=True)]
 Texts = Annotated[list[str], mapped_column(postgresql.ARRAY(sa.Text))]
 Ints = Annotated[list[int], mapped_column(postgresql.ARRAY(sa.BigInteger))]
 

@@ -15,11 +15,11 @@ PREFIXES = {
     "mer": 1, "prm": 1, "dec": 1, "usr": 1, "key": 1, "agn": 1, "acc": 1, "pla": 1, "ses": 1,
     "shp": 2, "prd": 2, "var": 2, "prg": 2, "rul": 2, "enr": 2, "lnk": 2, "cpn": 2, "grp": 2,
     "ord": 2, "lin": 2, "ref": 2, "com": 2, "ent": 2, "stl": 2, "pay": 2, "wdr": 2, "pin": 2,
-    "clm": 2, "inb": 2, "cnt": 2, "trf": 2, "lac": 2, "fil": 2,
+    "clm": 2, "inb": 2, "cnt": 1, "dom": 1, "trf": 2, "lac": 2, "fil": 2,
     "wof": 2, "exc": 2, "lim": 1, "dlg": 1,
     "txp": 1, "rem": 2, "inv": 2, "fxr": 1,
     "grd": 2, "agr": 2, "shr": 2, "rsk": 2, "sim": 2, "bkc": 2,
-    "pgr": 2,
+    "pgr": 2, "mat": 2, "cap": 2,
 }  # fmt: skip
 
 

@@ -51,9 +51,13 @@ class Job(StrEnum):
     CANCEL_HELD = "workers.settlement.cancel_held"
     SEAL_LEDGER = "workers.ledger.seal"
     COUNT_SALES = "workers.orders.count_sales"
+    DRAW_POSTERS = "workers.material.draw_posters"
+    SWEEP_POSTERS = "workers.material.sweep"
+    FORGET_POSTERS = "workers.material.forget"
     MAKE_PARTITIONS = "workers.clicks.make_partitions"
     FORGET_CLICKS = "workers.clicks.forget"
     COUNT_ORDERS = "workers.clicks.count_orders"
+    PROBE_DOMAINS = "workers.links.probe_domains"
     TELL = "workers.notices.tell"
     FORGET_LETTERS = "workers.notices.forget_letters"
     FORGET_SESSIONS = "workers.people.forget_sessions"
@@ -86,9 +90,13 @@ QUEUE_OF = {
     Job.CANCEL_HELD: "money",
     Job.SEAL_LEDGER: "default",
     Job.COUNT_SALES: "slow",
+    Job.DRAW_POSTERS: "default",
+    Job.SWEEP_POSTERS: "slow",
+    Job.FORGET_POSTERS: "slow",
     Job.MAKE_PARTITIONS: "default",
     Job.FORGET_CLICKS: "slow",
     Job.COUNT_ORDERS: "default",
+    Job.PROBE_DOMAINS: "slow",
     Job.TELL: "default",
     Job.FORGET_LETTERS: "slow",
     Job.FORGET_SESSIONS: "slow",

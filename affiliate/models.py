@@ -10,6 +10,7 @@ from affiliate.insight import models as insight
 from affiliate.intake import models as intake
 from affiliate.ledger import models as ledger
 from affiliate.links import models as links
+from affiliate.material import models as material
 from affiliate.notices import models as notices
 from affiliate.orders import models as orders
 from affiliate.payouts import models as payouts
@@ -21,6 +22,6 @@ from affiliate.tax import models as tax
 
 __all__ = [
     "api", "attribution", "audit", "catalog", "commissions", "events", "fx", "insight", "intake",
-    "ledger", "links", "notices", "orders", "payouts", "people", "programs", "risk",
+    "ledger", "links", "material", "notices", "orders", "payouts", "people", "programs", "risk",
     "settlement", "tax",
 ]  # fmt: skip

@@ -85,6 +85,21 @@ const landing = async () => {
   }
 };
 
+// Its address stays, so affiliate/assets.py puts the names of the other files into it.
+const worker = async () => {
+  const { outputFiles } = await build({
+    absWorkingDir: here,
+    entryPoints: ["worker/worker.js"],
+    bundle: true,
+    format: "iife",
+    minify: true,
+    target: ["chrome111", "safari16.4", "firefox128"],
+    write: false,
+    logLevel: "warning",
+  });
+  keep("worker.js", outputFiles[0].contents);
+};
+
 const libraries = () => {
   keep("htmx.js", file("node_modules/htmx.org/dist/htmx.min.js"));
   keep("hx-sse.js", file("node_modules/htmx.org/dist/ext/hx-sse.min.js"));
@@ -119,6 +134,7 @@ styles();
 await scripts();
 await affiliate();
 await landing();
+await worker();
 libraries();
 for (const name of readdirSync(join(here, "images"))) keep(name, file("images", name));
 licences();

@@ -1,7 +1,8 @@
-"""What was sold of each product is counted anew. Runs every day."""
+"""What was sold of each product, and what together, is counted anew. Runs every day."""
 
 import sqlalchemy as sa
 
+from affiliate.commissions import together
 from affiliate.db import db, unit_of_work
 from affiliate.orders import sales
 from affiliate.people.models import Merchant
@@ -16,3 +17,5 @@ def count_sales() -> None:
         for merchant_id in merchants:
             with unit_of_work():
                 sales.count(merchant_id)
+            with unit_of_work():
+                together.count(merchant_id)

@@ -28,11 +28,11 @@ from affiliate.attribution.models import Claim, ClaimState
 from affiliate.catalog import queries as catalog
 from affiliate.commissions import service as commissions
 from affiliate.errors import invalid
+from affiliate.intake import service as intake
 from affiliate.orders.models import Order
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
 from affiliate.programs import queries as programs
-from affiliate.risk import service as risk
 
 Evidence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000)]
 REASON: Any = Field(None, description="What the promoter is told")
@@ -140,7 +140,7 @@ def accept(caller: Caller, claim_id: ClaimId, body: Acceptance) -> ClaimShown:
         reason=body.reason,
         confirmed=body.confirmed,
         order=_meant(claim, body.order),
-        look=risk.look,
+        look=intake.look,
     )
     return show(claim)
 

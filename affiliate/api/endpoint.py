@@ -61,6 +61,7 @@ class Endpoint:
     returns: Any
     path_types: dict[str, Any]  # name → annotation
     takes: frozenset[str]  # of caller, body, query, if_match: what the handler asks for
+    room: int | None  # bytes of a body that may be larger than others
 
     @property
     def name(self) -> str:
@@ -81,6 +82,7 @@ def endpoint(
     needs: Right | tuple[Right, ...] = (),
     status: int = 200,
     produces: str = "application/json",
+    room: int | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler; affiliate/api/__init__.py shows how one is written."""
     rights = needs if isinstance(needs, tuple) else (needs,)
@@ -104,6 +106,7 @@ def endpoint(
                 returns=hints["return"],
                 path_types={name: hints[name] for name in names},
                 takes=takes,
+                room=room,
             )
         )
         return handler
@@ -123,6 +126,8 @@ def view(each: Endpoint) -> Callable[..., Response]:
         brought: dict[str, Any] = {"caller": caller, "query": _read_query(each.query)}
         if each.method == "PATCH":
             brought["if_match"] = _if_match()
+        if each.room is not None:
+            request.max_content_length = each.room
         if each.method not in {"GET", "DELETE"}:
             brought["body"] = _read_body(each.body or Nothing)
         arguments = {name: brought[name] for name in each.takes}

@@ -1,10 +1,10 @@
 """Programs, their dated terms, and who takes part."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from affiliate.api import paging
 from affiliate.api.endpoint import IfMatch, endpoint
@@ -30,7 +30,7 @@ from affiliate.money import PPM
 from affiliate.people import queries as people
 from affiliate.people.queries import within
 from affiliate.people.rules import Caller, Right
-from affiliate.programs import queries, rules, service
+from affiliate.programs import queries, rules, service, utm
 from affiliate.programs.models import (
     Enrolment,
     Membership,
@@ -72,6 +72,13 @@ SOLD_OUT: Any = Field(
     description="What links do whose product is sold out: redirect leads to the fallback and"
     " counts, pause leads there and counts for nobody, ignore leads to the product",
 )
+UTM: Any = Field(
+    None,
+    max_length=len(utm.NAMES),
+    description="Template of the UTM parameters of its links; placeholders are"
+    f" {', '.join(utm.PLACES)}. Null: utm_source=tuike and utm_medium=affiliate",
+)
+Utm = dict[str, Annotated[str, StringConstraints(max_length=200)]]
 RISK: Any = Field(100, ge=1, le=10_000, description="From this score on money is held")
 
 
@@ -110,6 +117,7 @@ class NewProgram(Body):
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000, description="None: all of the merchant's")
     fallback_url: str | None = Field(None, description="Where dead links lead")
+    utm: Utm | None = UTM
     sold_out: SoldOut = SOLD_OUT
     policy_reason: Text | None = REASON
 
@@ -146,6 +154,7 @@ class ProgramChange(TermsChange):
     priority: int = Field(0, ge=-1000, le=1000)
     shops: list[ShopId] = Field([], max_length=1000)
     fallback_url: str | None = None
+    utm: Utm | None = UTM
     sold_out: SoldOut = SOLD_OUT
     ended: bool = False
     policy_reason: Text | None = REASON
@@ -182,6 +191,7 @@ class ProgramShown(Resource):
     priority: int
     shops: list[ShopId]
     fallback_url: str | None
+    utm: Utm | None
     sold_out: SoldOut
     ended_at: Instant | None
     created_at: Instant
@@ -225,6 +235,7 @@ def create(caller: Caller, body: NewProgram) -> ProgramShown:
         risk_threshold=body.risk_threshold,
         shop_ids=_own(merchant.id, body.shops),
         fallback_url=body.fallback_url,
+        utm=body.utm,
         sold_out=body.sold_out,
         waiver=_waiver(caller, body.policy_reason),
     )
@@ -430,6 +441,7 @@ def show(program: Program, terms: Terms) -> ProgramShown:
         priority=program.priority,
         shops=[(program.merchant_id, shop_id) for shop_id in program.shop_ids],
         fallback_url=program.fallback_url,
+        utm=program.utm,
         sold_out=SoldOut(program.sold_out),
         ended_at=program.ended_at,
         created_at=program.created_at,

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from affiliate import clock, ids
 from affiliate.api.endpoint import endpoint
 from affiliate.api.shapes import (
+    ContentId,
     LinkId,
     ListQuery,
     MerchantId,
@@ -36,11 +37,11 @@ Metric = Literal[
 ]  # fmt: skip
 By = Literal[
     "day", "hour", "merchant", "shop", "program", "product", "promoter", "link", "content",
-    "channel", "country", "device", "os", "browser", "language", "referrer",
+    "content_item", "channel", "country", "device", "os", "browser", "language", "referrer",
 ]  # fmt: skip
 PREFIXES: Mapping[str, str] = MappingProxyType(
     {"merchant": "mer", "shop": "shp", "program": "prg", "product": "prd", "promoter": "prm",
-     "link": "lnk"}
+     "link": "lnk", "content_item": "cnt"}
 )  # fmt: skip
 
 
@@ -61,7 +62,8 @@ class ReportQuery(ListQuery):
     by: By = Field(
         "day",
         description="`hour` is in UTC, of the last days only; `channel` is the app that the link"
-        " was opened in; `product` is what the link leads to. Orders are not known by hour,"
+        " was opened in; `product` is what the link leads to; `content_item` is a"
+        " promoter's own, `content` its title or what was typed. Orders are not known by hour,"
         " channel, country, device and what else a browser says. A promoter's own clicks are known"
         " by hour, channel, country and device",
     )
@@ -75,6 +77,7 @@ class ReportQuery(ListQuery):
     program: ProgramId | None = None
     product: ProductId | None = None
     link: LinkId | None = None
+    content_item: ContentId | None = None
 
 
 class FigureShown(Resource):
@@ -117,6 +120,8 @@ def _question(caller: Caller, query: ReportQuery) -> Question:
         if given is not None:
             merchants = _narrowed(merchants, given[0])
             only[name] = given[1]
+    if query.content_item is not None:
+        only["content_item"] = query.content_item
     return Question(since, until, merchants, _promoters(caller, query), only)
 
 
@@ -159,5 +164,9 @@ def _key(by: str, each: Figure) -> str:
     prefix = PREFIXES.get(by)
     if prefix is None:
         return str(each.key)
-    keys = [each.key] if by in ("merchant", "promoter") else [each.merchant_id, each.key]
+    keys = (
+        [each.key]
+        if by in ("merchant", "promoter", "content_item")
+        else [each.merchant_id, each.key]
+    )
     return ids.encode(prefix, *keys)

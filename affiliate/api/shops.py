@@ -59,8 +59,18 @@ class NewShop(Body):
     name: Text | None = None
 
 
+class MiniProgram(Body):
+    appid: Annotated[str, StringConstraints(pattern="^wx[0-9a-f]{16}$")]
+    path: Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_/-]{1,200}$")] = Field(
+        description="A page of it, without a query; it must allow plain URL schemes (明文 Scheme)"
+    )
+
+
 class ShopChange(Body):
     name: Text = ""
+    miniprogram: MiniProgram | None = Field(
+        None, description="The shop inside of WeChat: links may lead there"
+    )
     credentials: Credentials = Field(
         Credentials(), description="The previous webhook secret stays valid for 24 hours"
     )
@@ -113,6 +123,7 @@ class ShopShown(Resource):
     hook_url: str = Field(description="Where the shop sends its webhooks")
     carries: list[str] = Field(description="What of a click comes back with an order")
     beta: bool = Field(description="Verified by the platform's own words only")
+    miniprogram: MiniProgram | None
     last_event_at: Instant | None
     created_at: Instant
     version: int
@@ -160,6 +171,9 @@ def change(caller: Caller, shop_id: ShopId, body: ShopChange, if_match: IfMatch)
     changes = body.given()
     if "credentials" in changes:
         changes["credentials"] = body.credentials.given()
+    if "miniprogram" in changes:
+        mini = changes.pop("miniprogram")
+        service.set_miniprogram(shop, mini and mini.model_dump())
     made = service.change_shop(shop, **changes)
     return ShopConnected(**_fields(shop), made_credentials=made)
 
@@ -200,6 +214,7 @@ def _fields(shop: Shop) -> dict[str, Any]:
         "currency": shop.currency,
         "country": shop.country,
         "hook_url": queries.hook_url(shop),
+        "miniprogram": shop.miniprogram,
         "carries": list(platforms.connection(shop.platform).carries),
         "beta": platforms.connection(shop.platform).beta,
         "last_event_at": shop.last_event_at,

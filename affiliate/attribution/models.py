@@ -21,7 +21,7 @@ class Attribution(Owned, Model):
     # The winner; with several (linear, by product) the first of them, all stand in `credited`.
     promoter_id: Mapped[int | None] = mapped_column(sa.ForeignKey("promoters.id"))
     link_id: Mapped[int | None] = mapped_column(sa.ForeignKey("links.id"))
-    source: Mapped[str | None]
+    source: Mapped[str | None]  # of a touch, or `group`: as the order that opened its group
     touched_at: Mapped[datetime | None]
     # Each: products (ids there, or null for all others) and by whom: promoter, link, source, at,
     # content, and self if it is the buyer.
@@ -29,7 +29,8 @@ class Attribution(Owned, Model):
     claim_id: Mapped[int | None]  # the accepted claim that decided
     refusal: Mapped[str | None]  # why a chosen promoter is not paid: self_purchase, test_order, …
     barred: Mapped[bool] = mapped_column(default=False)  # a risk case was confirmed: nobody is paid
-    # {"of": candidates, "choice": [[code, args]…], "lines": [[code, args]…]}
+    # {"of": candidates, "choice": [[code, args]…], "lines": [[code, args]…]}. Of an order of a
+    # group `of` also tells, after a colon, what was seen of the group.
     trace: Mapped[Json] = mapped_column(default=dict)
     # At the first accrual: terms and upline as of paid_at. Later lines and edits use the same.
     frozen: Mapped[Json | None]

@@ -58,7 +58,7 @@ class Touch:
     """Something that can earn credit. `ref` names it in the trace; dates decide, not flags."""
 
     ref: str
-    source: str  # coupon, click, sharer, binding, claim
+    source: str  # coupon, click, sharer, binding, claim, group
     at: datetime
     promoter_id: int
     link_id: int | None
@@ -121,6 +121,29 @@ def choose(touches: Sequence[Touch], *, placed_at: datetime, shop_id: int, renew
     if len(won) > 1:  # a touch may lose for the same reason against several winners
         told = list({repr(note): note for note in told}.values())
     return Choice(tuple(won), told)
+
+
+def join(
+    alone: Choice, opened: Sequence[Won], *, placed_at: datetime, shop_id: int, renewal: bool
+) -> Choice:
+    """For an order that nothing of its own earns: the winners of the order that opened its group,
+    as far as they may earn this one too.
+    """
+    assert alone.first is None, "its own touch stands above the group"
+    trace = alone.trace[:-1]  # that nobody is credited
+    won: list[Won] = []
+    for each in opened:
+        standing = []
+        for touch in each.touches:
+            reason = _refused(touch, placed_at=placed_at, shop_id=shop_id, renewal=renewal)
+            if reason is None:
+                standing.append(touch)
+            else:
+                trace.append((reason, _named(touch)))
+        if standing:
+            won.append(Won(each.products, tuple(standing)))
+    told = [note for each in won for note in _told(each)] or [("no_winner", {})]
+    return Choice(tuple(won), list({repr(note): note for note in [*trace, *told]}.values()))
 
 
 def _program(standing: Sequence[Touch], trace: list[Note]) -> tuple[Offer, list[Touch]]:
@@ -231,7 +254,8 @@ def _refused(touch: Touch, *, placed_at: datetime, shop_id: int, renewal: bool) 
         (not is_bound and touch.at < placed_at - offer.window, "outside_window"),
         (bool(offer.shop_ids) and shop_id not in offer.shop_ids, "shop_not_in_program"),
         (not offer.running.covers(at), "program_not_running"),
-        (touch.source not in offer.sources, "source_not_allowed"),
+        # A group brings what its opener was credited by, which was allowed.
+        (touch.source not in (*offer.sources, "group"), "source_not_allowed"),
         (not touch.usable(at), "link_not_usable"),
         (not touch.member(at), "not_a_member"),
         (not touch.invited(at), "not_invited"),

@@ -36,6 +36,7 @@ SENTENCES: Mapping[str, Any] = MappingProxyType(
         "lower_source": _("%(touch)s lost: %(by)s comes before %(source)s here."),
         "same_promoter": _("%(touch)s (%(at)s): its promoter is credited once."),
         "claim_above": _("%(touch)s lost: a claim was accepted."),
+        "joined_group": _("It joined the group that order %(order)s opened, which came by %(by)s."),
         "won": _("%(touch)s won (%(at)s)."),
         "won_part": _("%(touch)s won one of %(of)s equal parts (%(at)s)."),
         "no_winner": _("Nobody is credited with this order."),
@@ -85,6 +86,7 @@ SOURCES: Mapping[str, Any] = MappingProxyType(
         "sharer": _("a sharer"),
         "binding": _("a bound customer"),
         "claim": _("a claim"),
+        "group": _("a group buy"),
     }
 )
 SCOPES: Mapping[str, Any] = MappingProxyType(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from affiliate.bench import intake as of_intake
+from affiliate.bench import posters as of_posters
 from affiliate.bench import redirect as of_redirect
 from affiliate.bench import scale as of_scale
 from affiliate.bench import scene
@@ -181,3 +182,15 @@ def _settlement_lines(found: of_settlement.Measured) -> Iterator[str]:
         f"the books verified {found.verify:.1f} s, {found.checked['transfers']:,} transfers;"
         f" added up by pairs of accounts {found.read:.1f} s   ratio {found.verify / found.read:.1f}"
     )
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def posters(*, as_json: bool) -> None:
+    """Milliseconds and bytes of a poster in each template, beside a bare JPEG of its size."""
+    found = of_posters.measure()
+    if as_json:
+        click.echo(json.dumps({name: each._asdict() for name, each in found.items()}))
+        return
+    for name, each in found.items():
+        click.echo(f"{name:<12}{each.ms:6.0f} ms   {each.kilobytes:5d} KB")

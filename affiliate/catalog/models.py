@@ -6,7 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Model, Owned, Texts, of_merchant, same_merchant
+from affiliate.db import Currency, JsonOrNull, Model, Owned, Texts, of_merchant, same_merchant
 
 
 class Platform(StrEnum):
@@ -40,6 +40,7 @@ class Shop(Owned, Model):
     currency: Mapped[Currency]
     country: Mapped[str] = mapped_column(sa.CHAR(2))
     credentials: Mapped[bytes]  # sealed JSON
+    miniprogram: Mapped[JsonOrNull]  # the shop inside of WeChat: {"appid", "path"}
     last_event_at: Mapped[datetime | None]
     disconnected_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
@@ -104,11 +105,20 @@ class Product(Owned, Model):
     synced_at: Mapped[datetime | None]  # when the shop last told us of it; null: never
     shop_version: Mapped[int | None]  # grows with each change in the shop; older news is no news
     version: Mapped[int] = mapped_column(default=1)
+    # Every two letters that follow each other, without accents: words of two characters are found
+    # in languages that put no blanks between words. Kept by the database.
+    grams: Mapped[Texts] = mapped_column(
+        sa.Computed(
+            "text_grams((title || ' '::text) || COALESCE(category, ''::text))", persisted=True
+        ),
+        deferred=True,
+    )
 
     __table_args__ = (
         of_merchant(),
         same_merchant("shop_id", "shops"),
         same_merchant("group_id", "product_groups"),
+        sa.Index("products_grams_idx", "grams", postgresql_using="gin"),
         sa.UniqueConstraint("merchant_id", "shop_id", "external_id"),
         sa.Index(
             "products_group_idx", "merchant_id", "group_id",

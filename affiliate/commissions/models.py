@@ -262,3 +262,20 @@ Commission.state = _of_commission(
         else_=str(State.PAID),
     )
 )
+
+
+class SoldTogether(Model):
+    """So many promoters sold both products lately; counted anew each day, fewer than a few not."""
+
+    __tablename__ = "sold_together"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(primary_key=True)
+    other_id: Mapped[int] = mapped_column(primary_key=True)
+    promoters: Mapped[int]
+
+    __table_args__ = (
+        of_merchant(),
+        same_merchant("product_id", "products"),
+        same_merchant("other_id", "products"),
+    )

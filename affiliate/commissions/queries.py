@@ -28,6 +28,19 @@ def of_orders(orders: Collection[Key]) -> list[Commission]:
     )
 
 
+def settled(merchant_id: int, order_ids: Collection[int]) -> set[int]:
+    """Of these orders those whose credit stands, since an entry of theirs was released."""
+    return set(
+        db.session.scalars(
+            sa.select(Entry.order_id).where(
+                Entry.merchant_id == merchant_id,
+                among(Entry.order_id, order_ids),
+                Entry.released_at.is_not(None),
+            )
+        )
+    )
+
+
 def promoters_of(merchant_id: int, order_ids: Collection[int]) -> list[int]:
     """Who earns of these orders, sellers and those above them."""
     return list(

@@ -45,6 +45,12 @@ def home() -> ResponseReturnValue:
     return render_template("public/home.html")
 
 
+@bp.get("/offline")
+def offline() -> ResponseReturnValue:
+    """Kept by phones (frontend/worker): the same for everybody."""
+    return render_template("public/offline.html")
+
+
 @bp.get("/welcome/<secret>")
 def welcome(secret: str) -> ResponseReturnValue:
     user = queries.user_of_link(secret, *service.FOR_PASSWORDS)

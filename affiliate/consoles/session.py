@@ -119,6 +119,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Doors with keys of their own: no cookie opens them, so no other site can use one's browser there.
 KEYED = frozenset({"api", "intake", "rails"})
 SHOWN = frozenset({"showcase"})  # components for tests, never live
+LARGER = {"promoter.change_picture": 4 * 1024 * 1024 + 64 * 1024}  # bytes; others take 2 MB
 # What is no page to come back to; `links` would even lead to other sites.
 NO_PAGES = frozenset({"api", "intake", "links", "rails", "static"})
 
@@ -139,7 +140,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
 
     @property
     def detail(self) -> str:
-        return self.user.email or ""
+        return self.user.email or self.user.phone or ""
 
     @property
     def sign_out(self) -> str:
@@ -147,15 +148,19 @@ class SignedIn(UserMixin):  # type: ignore[misc]
 
     @property
     def links(self) -> list[dict[str, Any]]:
+        me = {"url": url_for("promoter.me"), "icon": "user", "label": _("Me")}
         return [
-            {"url": url_for("account.profile"), "icon": "user", "label": _("Profile")},
+            *([me] if self.holds(Role.PROMOTER) else []),
+            {"url": url_for("account.profile"), "icon": "languages", "label": _("Profile")},
             {"url": url_for("account.security"), "icon": "shield-check", "label": _("Security")},
+            {"url": url_for("account.data"), "icon": "download", "label": _("My data")},
         ]
 
     @cached_property
     def merchant_names(self) -> dict[int, str]:
         wanted = {grant.merchant_id for grant in self.grants if grant.merchant_id is not None}
-        return {id_: row.name for id_, row in queries.merchants(wanted).items()}
+        found = queries.merchants(wanted) if wanted else {}
+        return {id_: row.name for id_, row in found.items()}
 
     def holds(self, role: Role) -> bool:
         return any(grant.role == role for grant in self.grants)
@@ -394,6 +399,7 @@ def init_app(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # a token is as good as the session it belongs to
         WTF_CSRF_SSL_STRICT=False,  # pages with a secret address send no referrer
     )
+    app.before_request(_make_room)
     app.before_request(_refuse_what_is_no_text)
     _watch(app)
     csrf = CSRFProtect(app)
@@ -402,6 +408,12 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _old_form)
     app.context_processor(_in_templates)
     app.after_request(_afterwards)
+
+
+def _make_room() -> None:
+    """Before the form's token is read, and with it the form."""
+    if request.endpoint in LARGER:
+        request.max_content_length = LARGER[request.endpoint]
 
 
 def _watch(app: Flask) -> None:

@@ -15,6 +15,7 @@ from affiliate.errors import AffiliateError
 from affiliate.i18n import _
 from affiliate.insight import store
 from affiliate.insight.store import Question, Summed
+from affiliate.links import queries as links
 from affiliate.links import spool
 from affiliate.links.models import Link, LinkDay
 from affiliate.people.models import Merchant, Promoter
@@ -174,6 +175,11 @@ def names(by: str, keys: Collection[tuple[int, Any]]) -> dict[tuple[int, Any], s
         return {(row.id, row.id): row.name for row in rows}
     if by == "link":
         return link_names(keys)
+    if by == "content_item":
+        told = {
+            each.id: each.title for each in links.content_items({key for _, key in keys}).values()
+        }
+        return {(merchant, key): told.get(key, "") for merchant, key in keys}
     kinds: Mapping[str, tuple[Any, Any]] = {
         "shop": (Shop, Shop.name),
         "program": (Program, Program.name),
@@ -223,6 +229,8 @@ class Leader:
 def leaders(by: str, asked: Question, *, most: int = 10) -> list[Leader]:
     """Those with the most orders, then with the most clicks; in three statements."""
     found = store.leading(by, asked, most=most)
+    if not found:
+        return []
     sums: dict[tuple[int, Any], list[Summed]] = {}
     for row in store.orders_by(by, asked, keys=[each[1] for each in found]):
         sums.setdefault((row.merchant_id, row.key), []).append(row)

@@ -60,7 +60,9 @@ def hand_over(shop: Door, checkout: str, tokens: Sequence[str]) -> str | None:
 
 
 def notice(order_key: str, tokens: Sequence[str]) -> bytes:
-    """The body of an event that brings an order its tokens later."""
+    """The body of an event that brings an order its tokens later; without any it is only looked at
+    once more.
+    """
     return json.dumps({MARK: order_key, "tk": sorted(tokens)}).encode()
 
 

@@ -22,10 +22,12 @@ TIMES = (
 OF_ORDER = (
     "status", "created_at", "paid_at", "fulfilled_at", "delivered_at", "cancelled_at", "updated_at",
     "currency", "number", "test", "renewal", "tax_included", "tk", "landing_url", "coupon",
-    "sharer", "customer_id", "customer_email", "customer_phone", "order_discount", "shipping",
-    "total",
+    "sharer", "group_id", "customer_id", "customer_email", "customer_phone", "order_discount",
+    "shipping", "total",
 )  # fmt: skip
-AS_IT_IS = ("status", "currency", "number", "tk", "landing_url", "sharer", "shipping", "total")
+AS_IT_IS = (
+    "status", "currency", "number", "tk", "landing_url", "sharer", "group_id", "shipping", "total",
+)  # fmt: skip
 OF_LINE = (
     "line_id", "product_id", "variant_id", "sku", "title", "category", "kind", "quantity",
     "unit_price", "discount", "tax",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, LiteralString, NamedTuple
+from uuid import uuid4
 
 import sqlalchemy as sa
 import structlog
@@ -19,6 +20,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from affiliate import clock, jobs, security
+from affiliate.attribution import service as attribution
+from affiliate.attribution.service import Credit
 from affiliate.catalog import service as catalog
 from affiliate.catalog.models import Shop
 from affiliate.catalog.queries import Door
@@ -36,6 +39,7 @@ from affiliate.intake.reading import Unreadable
 from affiliate.live import channels
 from affiliate.orders import queries as order_queries
 from affiliate.orders import service as orders
+from affiliate.orders.facts import TokenNotice
 from affiliate.orders.queries import Stored
 from affiliate.risk import service as risk
 
@@ -47,6 +51,7 @@ DAY = 24 * 3600
 TELL_SECONDS = 2  # open pages hear of bad signatures no more often
 PLACE = "inbox.body"
 OF_PRODUCT = "product:"  # before a product's id, where orders have theirs
+OF_GROUP = "group"  # the topic of a second look at an order whose group was opened only now
 LONGEST_DELIVERY = 200  # characters of an id; longer ones are kept as their hash
 KEEP_DONE = timedelta(days=30)
 KEEP_QUARANTINED = timedelta(days=90)
@@ -234,8 +239,25 @@ def hand_over(shop: Door, checkout: str, tokens: Sequence[str]) -> None:
     if order_key is None:
         return
     body = checkouts.notice(order_key, tokens)
-    delivery = f"{checkouts.TOPIC}:{hashlib.sha256(body).hexdigest()}"
-    row = _row(shop, body, delivery, checkouts.TOPIC) | {"order_key": order_key}
+    _keep_notice(shop, order_key, body, checkouts.TOPIC, hashlib.sha256(body).hexdigest())
+
+
+def look(merchant_id: int, orders: Sequence[Stored], credited: Mapping[int, Credit]) -> None:
+    """What is seen of orders while they are booked: risks, and who joined a group that one of them
+    opens. Those get a turn of their own, with their own locks.
+    """
+    risk.look(merchant_id, orders, credited)
+    found = attribution.behind(merchant_id, [each for each in orders if credited[each.id].opens])
+    settled = earned.settled(merchant_id, [each.order_id for each in found]) if found else set()
+    for each in found:
+        if each.order_id not in settled:
+            shop = db.session.get_one(Shop, (merchant_id, each.shop_id))
+            body = checkouts.notice(each.external_id, ())
+            _keep_notice(shop, each.external_id, body, OF_GROUP, uuid4().hex)
+
+
+def _keep_notice(shop: Shop | Door, order_key: str, body: bytes, topic: str, delivery: str) -> None:
+    row = _row(shop, body, f"{topic}:{delivery}", topic) | {"order_key": order_key}
     if within(KEEP_READ, row) is not None:
         jobs.ring(BELL, shop.merchant_id, shop.id, once_per_ms=BELL_MS)
 
@@ -336,6 +358,7 @@ class Claim:
     platform: str
     events: Sequence[Waiting]
     done: list[int] = field(default_factory=list)
+    ours: set[int] = field(default_factory=set)  # which say nothing of what the shop told
     moved: dict[int, str] = field(default_factory=dict)  # to the order they turned out to be of
     put_aside: dict[int, dict[str, str]] = field(default_factory=dict)  # with the error
 
@@ -451,6 +474,8 @@ def _book(claim: Claim) -> None:
         key = next((orders.external_id(each) for each in told), event.order_key)
         if key == event.order_key:
             reports += told
+            if any(isinstance(each, TokenNotice) for each in told):
+                claim.ours.add(event.id)
             claim.done.append(event.id)
         else:
             # It could not be read when it arrived and can be now: it gets its order's key and
@@ -461,8 +486,10 @@ def _book(claim: Claim) -> None:
         reports = checkouts.join(claim.merchant_id, claim.shop_id, reports)
     if reports:
         stored = orders.absorb(claim.merchant_id, claim.shop_id, reports)
-        commissions.lift_read(claim.merchant_id, [order.id for order in stored])
-        commissions.book(claim.merchant_id, stored, look=risk.look)
+        read = {orders.external_id(each) for each in reports if not isinstance(each, TokenNotice)}
+        lifted = [order.id for order in stored if order.facts.external_id in read]
+        commissions.lift_read(claim.merchant_id, lifted)
+        commissions.book(claim.merchant_id, stored, look=look)
         seeing.note(claim.merchant_id, claim.shop_id, stored)
         _tell_open_pages(claim.merchant_id, stored)
     elif claim.events:  # a shop that is being connected was heard
@@ -474,7 +501,7 @@ def _hold_unread(claim: Claim) -> None:
     """Orders of which the last that was told could not be read wait until it is, or until something
     newer is: what was told may be that nothing of them is left.
     """
-    last = {event.order_key: event.id for event in claim.events}
+    last = {each.order_key: each.id for each in claim.events if each.id not in claim.ours}
     unread = [key for key, event_id in last.items() if event_id in claim.put_aside]
     known = order_queries.ids_of(claim.merchant_id, claim.shop_id, unread) if unread else []
     if known:

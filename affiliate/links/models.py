@@ -1,4 +1,4 @@
-"""Links, and the clicks that came through them."""
+"""Links, the content and the domains they stand under, and the clicks that came through them."""
 
 from datetime import date, datetime
 
@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from affiliate import clock
-from affiliate.db import Json, Key, Model, Stamped, Texts, same_merchant
+from affiliate.db import Json, JsonOrNull, Key, Model, Stamped, Texts, same_merchant
 
 
 class Link(Stamped, Model):
@@ -28,7 +28,13 @@ class Link(Stamped, Model):
     url: Mapped[str]
     code: Mapped[str] = mapped_column(unique=True)
     sub_ids: Mapped[Texts] = mapped_column(default=list)
-    content: Mapped[str | None]
+    content: Mapped[str | None]  # of a content item its title, else what was typed
+    content_id: Mapped[int | None] = mapped_column(sa.ForeignKey("content_items.id"))
+    slug: Mapped[str | None]  # the word shown instead of the code, which goes on answering
+    fallback_url: Mapped[str | None]  # where it leads when it is dead; null: as the program says
+    targets: Mapped[Json] = mapped_column(default=list, server_default=sa.text("'[]'::jsonb"))
+    utm: Mapped[JsonOrNull]  # a template; null: the program's
+    domain_id: Mapped[int | None] = mapped_column(sa.ForeignKey("short_domains.id"))
     expires_at: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     pauses: Mapped[Json] = mapped_column(default=list)  # those over: [[from, until], …], RFC 3339
@@ -39,8 +45,20 @@ class Link(Stamped, Model):
         same_merchant("shop_id", "shops"),
         same_merchant("product_id", "products"),
         sa.Index("links_merchant_idx", "merchant_id", "program_id", "promoter_id"),
+        sa.Index(
+            "links_content_idx", "content_id", postgresql_where=sa.text("content_id IS NOT NULL")
+        ),
         sa.CheckConstraint("cardinality(sub_ids) <= 5", name="sub_ids"),
     )
+
+    @property
+    def word(self) -> str:
+        """What its short address ends with."""
+        return self.slug or self.code
+
+    @property
+    def is_over(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= clock.now()
 
     def was_open(self, at: datetime) -> bool:
         """Neither expired nor paused at that instant, whatever it is now."""
@@ -52,6 +70,77 @@ class Link(Stamped, Model):
             datetime.fromisoformat(since) <= at < datetime.fromisoformat(until)
             for since, until in self.pauses
         )
+
+
+class Slug(Model):
+    """A word that leads to a link, and never to another one: it may be printed somewhere."""
+
+    __tablename__ = "link_slugs"
+
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    link_id: Mapped[int] = mapped_column(sa.ForeignKey("links.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class ContentItem(Stamped, Model):
+    """The note, video, live room, group or channel in which a promoter shares, with links of any
+    number of merchants.
+    """
+
+    __tablename__ = "content_items"
+
+    id: Mapped[Key]
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"), index=True)
+    kind: Mapped[str]
+    title: Mapped[str]
+    platform: Mapped[str | None]  # where it stands: 小红书, Instagram, …
+    url: Mapped[str | None]
+    archived_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.CheckConstraint("kind IN ('note', 'video', 'live', 'group', 'channel')", name="kind"),
+    )
+
+
+class ShortDomain(Stamped, Model):
+    """An address of this instance under which links are passed on. Every code answers on each."""
+
+    __tablename__ = "short_domains"
+
+    id: Mapped[Key]
+    address: Mapped[str] = mapped_column(unique=True)  # with its scheme, without a slash at the end
+    countries: Mapped[Texts] = mapped_column(default=list)  # markets whose new links take it
+    is_default: Mapped[bool] = mapped_column(
+        default=False
+    )  # of links that no market's domain takes
+    blocked_at: Mapped[datetime | None]  # taken out of new links, for good or for a while
+    probed_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]  # when a probe last found us there
+    fault: Mapped[str | None]  # what the last probe met instead
+    failing_since: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)  # one after the other, up to now
+    version: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        sa.Index(
+            "short_domains_default_idx", "is_default",
+            unique=True, postgresql_where=sa.text("is_default"),
+        ),
+    )  # fmt: skip
+
+    @property
+    def host(self) -> str:
+        return self.address.partition("://")[2]
+
+    @property
+    def state(self) -> str:
+        """blocked, new, failing, shaky (failed once just now) or good."""
+        if self.blocked_at is not None:
+            return "blocked"
+        if self.failures:
+            return "failing" if self.failures > 1 else "shaky"
+        return "good" if self.answered_at else "new"
 
 
 class Change(Model):

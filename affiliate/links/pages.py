@@ -51,7 +51,7 @@ def page(code: str) -> ResponseReturnValue:
         code=facts.code,
         part=part,
         tag=quote_etag(generate_etag(part.encode())),
-        address=share.page_url(facts.code),
+        address=share.page_url(facts.code, facts.base),
         pictures=pictures,
         structured=jsonld.product(goods, pictures),
         live=address.stream(Ticket(ANYBODY, channels.product(*goods.news))),
@@ -81,13 +81,17 @@ def offer(code: str) -> ResponseReturnValue:
 @bp.get("/p/<code>/qr.svg")
 def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    return unknown() if facts is None else svg(share.scan_url(share.page_url(facts.code)))
+    if facts is None:
+        return unknown()
+    return svg(code, share.scan_url(share.page_url(facts.code, facts.base)))
 
 
 @bp.get("/p/<code>/qr.png")
 def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
-    return unknown() if facts is None else png(share.scan_url(share.page_url(facts.code)))
+    if facts is None:
+        return unknown()
+    return png(code, share.scan_url(share.page_url(facts.code, facts.base)))
 
 
 def _goods(facts: Facts) -> Goods | None:

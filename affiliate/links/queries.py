@@ -2,18 +2,20 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import sqlalchemy as sa
 
-from affiliate import clock
+from affiliate import clock, ids
 from affiliate.catalog.models import Product, Shop, Variant
 from affiliate.db import alone, among, db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
-from affiliate.links.models import Change, Link
+from affiliate.links import domains, targets
+from affiliate.links.models import Change, ContentItem, Link, Slug
 from affiliate.links.rules import Facts
 from affiliate.people.models import Merchant, Promoter
+from affiliate.programs import utm
 from affiliate.programs.models import Membership, MembershipState, Program
 
 CHANGES_KEPT = timedelta(hours=1)
@@ -25,6 +27,13 @@ _NO_VARIANT_LEFT = (
     .scalar_subquery()
 )
 
+# A code stands above a slug that is the same but for small and capital letters.
+_WORDS = sa.union_all(
+    sa.select(Link.id, sa.literal(0).label("rank")).where(Link.code == sa.bindparam("code")),
+    sa.select(Slug.link_id, sa.literal(1)).where(Slug.slug == sa.func.lower(sa.bindparam("code"))),
+).subquery()
+_BY_WORD = sa.select(_WORDS.c.id).order_by(_WORDS.c.rank).limit(1).scalar_subquery()
+
 _FACTS = (
     sa.select(
         Link.id,
@@ -35,10 +44,20 @@ _FACTS = (
         Link.product_id,
         sa.func.coalesce(Product.url, Link.url).label("url"),
         Link.sub_ids,
+        Link.code,
+        Link.slug,
+        Link.content,
+        Link.targets,
+        Link.domain_id,
         Link.expires_at,
         Link.paused_at,
-        Program.fallback_url,
+        sa.func.coalesce(Link.utm, Program.utm).label("utm"),
+        sa.func.coalesce(Link.fallback_url, Program.fallback_url).label("fallback_url"),
+        Program.name.label("program"),
+        ContentItem.platform,
+        domains.BASE.label("base"),
         Shop.domain,
+        Shop.miniprogram,
         sa.or_(
             Program.ended_at.is_not(None),
             Shop.disconnected_at.is_not(None),
@@ -61,6 +80,7 @@ _FACTS = (
         Product,
         sa.and_(Product.merchant_id == Link.merchant_id, Product.id == Link.product_id),
     )
+    .outerjoin(ContentItem, ContentItem.id == Link.content_id)
     .outerjoin(
         Membership,
         sa.and_(
@@ -69,7 +89,7 @@ _FACTS = (
             Membership.promoter_id == Link.promoter_id,
         ),
     )
-    .where(Link.code == sa.bindparam("code"))
+    .where(Link.id == _BY_WORD)
 )
 
 
@@ -111,6 +131,37 @@ def sharing(merchant_id: int, program_id: int) -> list[int]:
     return list(rows)
 
 
+def by_word(word: str) -> Link | None:
+    """Any merchant's link by its code or a slug, also one that it no longer shows."""
+    return db.session.scalar(sa.select(Link).where(Link.id == _BY_WORD), {"code": word})
+
+
+def titles(links: Collection[Link]) -> dict[int, str]:
+    """What each leads to: its product, or its shop."""
+    rows = db.session.execute(
+        sa.select(Link.id, sa.func.coalesce(Product.title, Shop.name).label("title"))
+        .join(Shop, sa.and_(Shop.merchant_id == Link.merchant_id, Shop.id == Link.shop_id))
+        .outerjoin(
+            Product,
+            sa.and_(Product.merchant_id == Link.merchant_id, Product.id == Link.product_id),
+        )
+        .where(among(Link.id, [link.id for link in links]))
+    )
+    return {row.id: row.title for row in rows}
+
+
+def content_item(item_id: int, *, lock: bool = False) -> ContentItem:
+    found = db.session.get(ContentItem, item_id, with_for_update=lock or None)
+    if found is None:
+        raise NotFound(_("There is no such content."))
+    return found
+
+
+def content_items(item_ids: Collection[int]) -> dict[int, ContentItem]:
+    found = db.session.scalars(sa.select(ContentItem).where(among(ContentItem.id, set(item_ids))))
+    return {item.id: item for item in found}
+
+
 def link(merchant_id: int, link_id: int, *, lock: bool = False) -> Link:
     found = db.session.get(Link, link_id, with_for_update=lock or None)
     if found is None or found.merchant_id != merchant_id:
@@ -132,11 +183,13 @@ def facts(code: str) -> Facts | None:
         f"merchant:{row.merchant_id}",
         f"promoter:{row.promoter_id}",
     ]
+    if row.domain_id:
+        subjects.append("domains")
     if row.product_id:
         subjects.append(f"product:{row.merchant_id}:{row.product_id}")
     return Facts(
         id=row.id,
-        code=code,
+        code=row.slug or row.code,
         subjects=tuple(subjects),
         url=row.url,
         sub_ids=tuple(row.sub_ids),
@@ -152,7 +205,22 @@ def facts(code: str) -> Facts | None:
         image_url=row.image_url,
         product=(row.merchant_id, row.product_id) if row.product_id else None,
         promoter_id=row.promoter_id,
+        targets=targets.of(row.targets, row.miniprogram),
+        utm=utm.filled(row.utm, _words(row)),
+        base=row.base,
     )
+
+
+def _words(row: Any) -> dict[str, str]:
+    """What stands for the placeholders of a UTM template."""
+    return {
+        "link": row.slug or row.code,
+        "promoter": ids.encode("prm", row.promoter_id),
+        "program": row.program,
+        "content": row.content or "",
+        "platform": row.platform or "",
+        **{f"sub{n}": sub for n, sub in enumerate(row.sub_ids, 1)},
+    }
 
 
 _NEWS: LiteralString = (

@@ -9,6 +9,7 @@ from enum import StrEnum
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 from affiliate import clock
+from affiliate.links.targets import Detour, Look, Looks, MiniProgram, fitting
 from affiliate.programs.models import SoldOut
 
 CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -45,7 +46,7 @@ class Facts:
     url: str
     sub_ids: tuple[str, ...]
     home: str  # the shop's front page
-    fallback_url: str | None  # the program's, for links that lead nowhere any more
+    fallback_url: str | None  # its own or the program's: where it leads when it is dead
     expires_at: datetime | None
     paused_at: datetime | None
     stopped: bool  # its program, promoter or merchant no longer takes part
@@ -56,6 +57,9 @@ class Facts:
     image_url: str | None
     product: tuple[int, int] | None  # merchant and product; None: it leads to an address
     promoter_id: int
+    targets: tuple[Detour, ...] = ()
+    utm: tuple[tuple[str, str], ...] | None = None  # of a template; None: our own two
+    base: str | None = None  # the short domain it is shown under; None: our public address
 
     def is_open(self, now: datetime) -> bool:
         if self.stopped or (self.paused_at is not None and self.paused_at <= now):
@@ -78,6 +82,7 @@ def target(*, gone: bool, sold_out: bool, when_sold_out: str) -> Target:
 class Visit:
     query: str
     user_agent: str
+    look: Look = Looks  # asked only where it matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Answer:
     location: str | None
     counts: bool = False
     scanned: bool = False
+    mini: MiniProgram | None = None  # opened by a page of ours; `location` is its scheme then
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ def is_preview(user_agent: str) -> bool:
 
 def ready(facts: Facts, now: datetime) -> Ready | None:
     """The answer that the next visits will get too; None where each is looked at."""
+    if facts.targets:
+        return None
     found = answer(facts, Visit("", ""), now, lambda: _TOKENS_PLACE)
     if found.location is None or not found.counts:
         return None
@@ -123,9 +131,14 @@ def answer(facts: Facts, visit: Visit, now: datetime, token: Callable[[], str]) 
     if is_preview(visit.user_agent):
         return Answer(None)
     asked, scanned = _asked(visit.query)
+    instead = fitting(facts.targets, visit.look)
+    if instead is not None and instead.mini is not None:
+        parts = urlsplit(_with_parameters("", facts, asked, token()))
+        return Answer(instead.mini.scheme(parts.query), True, scanned, instead.mini)
     url = facts.url if leads == Target.PRODUCT else facts.elsewhere
-    location = _with_parameters(url, facts.sub_ids, asked, token())
-    return Answer(location, counts=True, scanned=scanned)
+    if instead is not None and instead.url is not None:
+        url = instead.url
+    return Answer(_with_parameters(url, facts, asked, token()), counts=True, scanned=scanned)
 
 
 def handed_on(query: str, *, without: Collection[str] = ()) -> str:
@@ -145,15 +158,21 @@ def _asked(query: str) -> tuple[list[str], bool]:
     return kept, len(kept) < len(parts)
 
 
-def _with_parameters(url: str, sub_ids: tuple[str, ...], asked: list[str], token: str) -> str:
-    """Ours stand above the visitor's, the visitor's above those of the target itself."""
+def _with_parameters(url: str, facts: Facts, asked: list[str], token: str) -> str:
+    """Ours stand above the visitor's, the visitor's above those of a template, and these above
+    those of the target itself.
+    """
     ours = {"tk": token}
-    ours |= {f"sub{n}": quote(sub, safe="") for n, sub in enumerate(sub_ids, 1) if sub}
+    ours |= {f"sub{n}": quote(sub, safe="") for n, sub in enumerate(facts.sub_ids, 1) if sub}
     asked = [part for part in asked if _name(part) not in ours]
     names = {_name(part) for part in asked} | set(ours)
+    if facts.utm is not None:
+        template = {name: quote(text, safe="") for name, text in facts.utm if name not in names}
+        ours |= template
+        names |= set(template)
     parts = urlsplit(url)
     own = [part for part in parts.query.split("&") if part and _name(part) not in names]
-    if not any(_name(part).startswith("utm_") for part in [*own, *asked]):
+    if facts.utm is None and not any(_name(part).startswith("utm_") for part in [*own, *asked]):
         ours |= {"utm_source": "tuike", "utm_medium": "affiliate"}
     query = "&".join([*own, *asked, *(f"{name}={value}" for name, value in ours.items())])
     return urlunsplit(parts._replace(query=query))

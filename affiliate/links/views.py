@@ -1,5 +1,6 @@
 """`/s/<code>` and its QR codes: the slow road through Flask, open to everybody."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, current_app, render_template, request
@@ -7,10 +8,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from affiliate import clock
-from affiliate.links import road, rules, share, token
+from affiliate.db import AWAY, db
+from affiliate.links import captions, probing, queries, road, rules, share, spoken, token
 from affiliate.links.lookup import Lookup, Unavailable
 from affiliate.links.rules import Facts, Visit
 from affiliate.links.spool import Click, Spool
+from affiliate.links.targets import Looks
 
 bp = Blueprint("links", __name__)
 
@@ -31,6 +34,8 @@ def follow(code: str) -> ResponseReturnValue:
         return _card(facts)
     if answer.counts:
         _spool().append(_click(click_id, now, facts, scanned=answer.scanned))
+    if answer.mini is not None:
+        return _mini_program(facts, answer.location)
     return redirect_to(answer.location)
 
 
@@ -39,7 +44,7 @@ def qr_svg(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return svg(share.scan_url(share.short_url(facts.code)))
+    return svg(facts.code, share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 @bp.get("/s/<code>/qr.png")
@@ -47,7 +52,7 @@ def qr_png(code: str) -> ResponseReturnValue:
     facts = lookup().find(code)
     if facts is None:
         return unknown()
-    return png(share.scan_url(share.short_url(facts.code)))
+    return png(facts.code, share.scan_url(share.short_url(facts.code, facts.base)))
 
 
 def lookup() -> Lookup:
@@ -65,7 +70,15 @@ def asked_query() -> str:
 
 
 def _visit() -> Visit:
-    return Visit(query=asked_query(), user_agent=_header("User-Agent"))
+    return Visit(query=asked_query(), user_agent=_header("User-Agent"), look=_look)
+
+
+def _look() -> Looks:
+    sight = current_app.extensions["sight"]
+    looks: Looks = sight(
+        request.remote_addr or "", _header("User-Agent"), _header("Accept-Language")
+    )
+    return looks
 
 
 def _click(click_id: bytes, at: datetime, facts: Facts, *, scanned: bool) -> Click:
@@ -96,8 +109,41 @@ def redirect_to(location: str) -> Response:
 
 
 def _card(facts: Facts) -> ResponseReturnValue:
-    page = render_template("links/card.html", link=facts, address=share.short_url(facts.code))
+    page = render_template(
+        "links/card.html", link=facts, address=share.short_url(facts.code, facts.base)
+    )
     return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+def _mini_program(facts: Facts, scheme: str) -> ResponseReturnValue:
+    """WeChat opens a mini program when a person taps its scheme, so the page has one button."""
+    page = render_template("links/mini.html", link=facts, scheme=scheme, label=captions.LABEL)
+    return page, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+@bp.get("/kl")
+def spoken_word() -> ResponseReturnValue:
+    """Where a copied 口令 is pasted. Looking changes nothing, so a plain GET does it."""
+    pasted = request.args.get("text", "").replace("\0", "")[: spoken.TEXT_CHARACTERS_MAX]
+    found = spoken.find(pasted) if pasted.strip() else None
+    page = render_template(
+        "links/spoken.html",
+        pasted=pasted,
+        link=found,
+        title=found and queries.titles([found])[found.id],
+        url=found and spoken.leads_to(found),
+        label=captions.LABEL,
+    )
+    missing = bool(pasted.strip()) and found is None
+    return page, 404 if missing else 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+
+
+@bp.get("/.well-known/tuike/<nonce>")
+def prove(nonce: str) -> ResponseReturnValue:
+    """That this address leads to this instance: only it can answer so (links/probing.py)."""
+    if not probing.NONCE.fullmatch(nonce):
+        return unknown()
+    return probing.proof(nonce), 200, {"Cache-Control": "no-store", "Content-Type": PLAIN}
 
 
 def unknown() -> ResponseReturnValue:
@@ -105,19 +151,33 @@ def unknown() -> ResponseReturnValue:
 
 
 @bp.errorhandler(Unavailable)
-def later(_: Unavailable) -> ResponseReturnValue:
+def later(_: Exception) -> ResponseReturnValue:
     headers = {"Retry-After": "2", "Cache-Control": "no-store", "Content-Type": PLAIN}
     return "Please try again in a moment. 请稍后再试。", 503, headers
 
 
-def svg(text: str) -> Response:
-    return _picture(share.svg(text).encode(), "image/svg+xml")
+def svg(code: str, text: str) -> Response:
+    return _picture(share.svg(text, _logo(code)).encode(), "image/svg+xml")
 
 
-def png(text: str) -> Response:
+def png(code: str, text: str) -> Response:
     asked = request.args.get("size", default=512, type=int)
     pixels = min(max(asked, share.PIXELS_MIN), share.PIXELS_MAX)
-    return _picture(share.png(text, pixels), "image/png")
+    return _picture(share.png(text, pixels, share.opened(_logo(code))), "image/png")
+
+
+def _logo(code: str) -> bytes | None:
+    """The merchant's, unless one without is asked for. `material` knows it; a code without one is
+    as good when the database is away.
+    """
+    if request.args.get("logo") == "0":
+        return None
+    find: Callable[[str], bytes | None] = current_app.extensions["logos"]
+    try:
+        return find(code)
+    except AWAY:
+        db.session.rollback()
+        return None
 
 
 def _picture(content: bytes, kind: str) -> Response:

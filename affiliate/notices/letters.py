@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import current_app
 
@@ -17,6 +18,7 @@ from affiliate import formats
 from affiliate.config import Settings
 from affiliate.events import Event
 from affiliate.i18n import _, _n
+from affiliate.notices.models import Kind
 from affiliate.people import browsers, joining, service
 from affiliate.people.models import User
 
@@ -105,6 +107,84 @@ def join_repeated(event: Event, user: User) -> Letter:
         (_("Sign in"), _address("/sign-in")),
         (_("If it was not you, do nothing: nothing was changed."),),
     )
+
+
+def code_letter(code: str) -> Letter:
+    return Letter(
+        _("%(code)s is your code for Tuike", code=code),
+        (
+            _("Type these six digits where you were asked for them:"),
+            code,
+            _("They are good for ten minutes. Tell them to nobody: we never ask for them."),
+        ),
+        None,
+        (_("If you did not ask for a code, do nothing."),),
+    )
+
+
+def code_message(code: str) -> str:
+    """Short, as it costs by length; the last line lets phones fill in the code by themselves."""
+    words = _("%(code)s is your code for Tuike. Tell it to nobody.", code=code)
+    return f"{words}\n\n@{_host()} #{code}"
+
+
+def promoter_joined(event: Event, _user: User) -> Letter:
+    """To the sponsor."""
+    return Letter(
+        _("%(name)s is in your team now", name=event.payload["name"]),
+        (_("They joined by your invite link. You can help them begin."),),
+        (_("See your team"), _address("/promoter/team/")),
+    )
+
+
+def enrolment_approved(event: Event, _user: User) -> Letter:
+    program = event.payload["name"]
+    return Letter(
+        _("You take part in %(program)s", program=program),
+        (_("The merchant said yes. From now on you earn with what you share of it."),),
+        (_("See the market"), _address("/promoter/market/")),
+    )
+
+
+def enrolment_refused(event: Event, _user: User) -> Letter:
+    return Letter(
+        _("%(program)s did not take you in", program=event.payload["name"]),
+        (_("The merchant said no this time. You may apply again."),),
+        (_("See the market"), _address("/promoter/market/")),
+    )
+
+
+def payout_paid(event: Event, _user: User) -> Letter:
+    return _about_payout(
+        event,
+        _("%(amount)s are on their way to you", amount=_amount(event)),
+        _("The payout was made. Banks take up to a day or two to show it."),
+    )
+
+
+def payout_waits(event: Event, _user: User) -> Letter:
+    return _about_payout(
+        event,
+        _("Confirm your payout of %(amount)s", amount=_amount(event)),
+        _("The transfer waits for you. If nobody confirms it in time, it goes back."),
+    )
+
+
+def payout_failed(event: Event, _user: User) -> Letter:
+    return _about_payout(
+        event,
+        _("Your payout of %(amount)s did not arrive", amount=_amount(event)),
+        _("The money is yours and can be paid out again. Look whether your account is right."),
+    )
+
+
+def _about_payout(event: Event, subject: Any, words: Any) -> Letter:
+    path = f"/promoter/wallet/payouts/{event.payload['payout']}"
+    return Letter(subject, (words,), (_("See the payout"), _address(path)))
+
+
+def _amount(event: Event) -> str:
+    return formats.money(event.payload["amount"], event.payload["currency"])
 
 
 def invited(_event: Event, user: User) -> Letter:
@@ -249,6 +329,35 @@ def payout_account_changed(event: Event, _user: User) -> Letter:
     )
 
 
+def domain_failed(event: Event, _user: User) -> Letter:
+    domain = event.payload["address"].partition("://")[2]
+    since = datetime.fromisoformat(event.payload["since"])
+    fault = DOMAIN_FAULTS.get(event.payload["fault"], event.payload["fault"])
+    return Letter(
+        _("%(domain)s does not lead to Tuike any more", domain=domain),
+        (
+            _("Since %(since)s: %(fault)s", since=formats.instant(since), fault=fault),
+            _(
+                "Links that were passed on under it open no longer. New ones take another domain "
+                "meanwhile; block it, and old ones are shown under another domain too."
+            ),
+        ),
+        (_("See the domains"), _address("/operator/domains/")),
+    )
+
+
+# What a probe met, as links/probing.py says it.
+DOMAIN_FAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "unreachable": _(
+            "Nobody answers there. Is the domain paid for, and does its DNS point here?"
+        ),
+        "certificate": _("Its certificate is not valid. Has it run out?"),
+        "foreign": _("Somebody else answers there. Has the domain run out, or is it blocked?"),
+    }
+)
+
+
 def clicks_lost(event: Event, _user: User) -> Letter:
     return Letter(
         _("Clicks are being lost"),
@@ -273,6 +382,11 @@ def _safety(subject: Any, words: Any) -> Letter:
     )
 
 
+def _host() -> str:
+    settings: Settings = current_app.config["SETTINGS"]
+    return urlsplit(settings.address).hostname or ""
+
+
 def _address(path: str) -> str:
     settings: Settings = current_app.config["SETTINGS"]
     return f"{settings.address}{path}"
@@ -283,7 +397,13 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "reset.asked": reset_asked,
         "password.changed": password_changed,
         "device.added": device_added,
-        "promoter.joined": joined,
+        "promoter.joined": promoter_joined,
+        "enrolment.approved": enrolment_approved,
+        "enrolment.refused": enrolment_refused,
+        "payout.paid": payout_paid,
+        "payout.action_required": payout_waits,
+        "payout.failed": payout_failed,
+        "payout.returned": payout_failed,
         "confirmation.asked": joined,
         "join.repeated": join_repeated,
         "user.invited": invited,
@@ -296,6 +416,24 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "agency.left": agency_left,
         "withdrawal.refused": withdrawal_refused,
         "payout_account.changed": payout_account_changed,
+        "domain.failed": domain_failed,
         "clicks.lost": clicks_lost,
+    }
+)
+# What is not here is about safety.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "rate.cut": Kind.PROGRAMS,
+        "grade.changed": Kind.PROGRAMS,
+        "enrolment.approved": Kind.PROGRAMS,
+        "enrolment.refused": Kind.PROGRAMS,
+        "promoter.joined": Kind.TEAM,
+        "agency.invited": Kind.TEAM,
+        "agency.left": Kind.TEAM,
+        "withdrawal.refused": Kind.MONEY,
+        "payout.paid": Kind.MONEY,
+        "payout.action_required": Kind.MONEY,
+        "payout.failed": Kind.MONEY,
+        "payout.returned": Kind.MONEY,
     }
 )

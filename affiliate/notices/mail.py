@@ -10,18 +10,11 @@ from email.utils import format_datetime, parseaddr
 
 from affiliate import security
 from affiliate.config import Settings
+from affiliate.notices.errors import NotSent
 from affiliate.notices.models import Notice
 from affiliate.notices.queries import Text
 
 TIMEOUT_SECONDS = 20
-
-
-class NotSent(Exception):
-    """The mail server did not take a letter. `for_good`: it never will."""
-
-    def __init__(self, trouble: str, *, for_good: bool) -> None:
-        super().__init__(trouble)
-        self.for_good = for_good
 
 
 def send(settings: Settings, notice: Notice, text: Text) -> None:

@@ -93,6 +93,7 @@ class Order:
     tokens: tuple[str, ...] = ()
     coupons: tuple[str, ...] = ()
     sharers: tuple[str, ...] = ()  # the platform's own ids of who shared
+    group_id: str | None = None  # the shop's id of the group buy that it belongs to
     lines: tuple[Line, ...] = ()
     refunds: tuple[Refund, ...] = ()
     refunds_complete: bool = False  # the list replaces what we had; otherwise it is merged in
@@ -198,6 +199,8 @@ def merged(known: Order | None, told: Order) -> Order:
         tokens=_together(known.tokens, told.tokens),
         coupons=_together(known.coupons, told.coupons),
         sharers=_together(known.sharers, told.sharers),
+        # Shops move no order to another group; should one, any sequence must leave the same.
+        group_id=min(filter(None, (known.group_id, told.group_id)), default=None),
     )
 
 

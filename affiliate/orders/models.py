@@ -48,6 +48,7 @@ class Order(Owned, Model):
     tokens: Mapped[Texts] = mapped_column(default=list)
     coupons: Mapped[Texts] = mapped_column(default=list)
     sharers: Mapped[Texts] = mapped_column(default=list)  # the platform's own ids of who shared
+    group_id: Mapped[str | None]  # the shop's id of the group buy that it belongs to
     disputes: Mapped[Json] = mapped_column(default=list)  # as facts.Dispute; few orders have any
     discount: Mapped[Minor] = mapped_column(default=0)
     shipping: Mapped[Minor] = mapped_column(default=0)
@@ -59,7 +60,11 @@ class Order(Owned, Model):
         same_merchant("shop_id", "shops"),
         sa.UniqueConstraint("merchant_id", "shop_id", "external_id"),
         sa.Index("orders_placed_idx", "merchant_id", "placed_at"),
-    )
+        sa.Index(
+            "orders_group_idx", "merchant_id", "shop_id", "group_id",
+            postgresql_where=sa.text("group_id IS NOT NULL"),
+        ),
+    )  # fmt: skip
 
 
 class Line(Owned, Model):

@@ -125,7 +125,7 @@ def _with_parts(orders: Iterable[Order]) -> list[Stored]:
 _ORDER = (
     "external_id number version test renewal currency tax_included order_tax placed_at paid_at"
     " fulfilled_at delivered_at cancelled_at refunded_fully discount shipping total"
-    " refunds_complete"
+    " refunds_complete group_id"
 ).split()
 _LINE = (
     "external_id title quantity amount discount order_discount tax kind product_external_id"

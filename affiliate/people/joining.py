@@ -1,12 +1,14 @@
-"""Promoters who come by an invite link, and prove afterwards that the address is theirs."""
+"""Promoters who come by an invite link and can be reached where they say."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from affiliate import clock, events, ids, security
+from affiliate import clock, events, ids
+from affiliate.db import db
 from affiliate.errors import NotFound
-from affiliate.people import queries, service, tries
-from affiliate.people.models import Promoter, Role, User
+from affiliate.people import codes, queries, service, tries
+from affiliate.people.codes import Contact
+from affiliate.people.models import Consent, Promoter, Role, User
 
 CONFIRM = "confirm"
 CONFIRM_LIVES = timedelta(days=7)
@@ -15,12 +17,22 @@ LETTERS = tries.Limit("letters", 3, timedelta(hours=1))
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
+    """What somebody says of themselves before we know that they can be reached."""
+
     name: str
-    email: str
-    password: str
     country: str
     locale: str
     timezone: str
+    terms: str  # the words they agreed to
+    terms_url: str | None = None
+    sponsor_id: int | None = None
+    program: tuple[int, int] | None = None  # that the invitation is into
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    user: User
+    promoter: Promoter | None  # null: had an account already, and is let in
 
 
 def invite_code(promoter_id: int) -> str:
@@ -36,48 +48,74 @@ def sponsor_of(code: str) -> Promoter:
     return sponsor
 
 
-def join(newcomer: Newcomer, sponsor: Promoter | None) -> Promoter | None:
-    """A promoter below the sponsor, or below nobody, with a user who may sign in once the address
-    is confirmed.
+def join(newcomer: Newcomer, to: Contact | None) -> Joined:
+    """A promoter below the sponsor, or below nobody, who was reached there just now.
 
-    None when the address is known. Whoever owns it is told by mail; the page says the same as
-    always, so that nobody learns who has an account.
+    Whoever has an account there already is let into that one, and nothing of it changes. With
+    nothing to reach them by (an OpenID provider said who it is) there is no such account.
     """
-    address = service.normal_address(newcomer.email)
-    if known := queries.user_by_email(address) or _user_of_promoter(address):
-        service.check_password_length(newcomer.password)
-        security.password_fits(None, newcomer.password)  # takes as long as keeping a password
-        _write(known, "join.repeated")
-        return None
+    if to and (known := codes.user_at(to) or _user_of_promoter(to)):
+        _take_possession(known)
+        return Joined(known, None)
     try:
-        user = service.create_user(
-            address,
-            name=newcomer.name,
-            password=newcomer.password,
-            locale=newcomer.locale,
-            timezone=newcomer.timezone,
-        )
-    except service.EmailTaken:  # by the same form, sent twice at once
-        return None
-    user.unconfirmed_since = user.terms_accepted_at = clock.now()
+        with db.session.begin_nested():
+            return _new(newcomer, to)
+    except (service.EmailTaken, service.PhoneTaken):  # by the same person in another tab
+        known = codes.user_at(to) if to else None
+        if known is None:
+            raise
+        return Joined(known, None)
+
+
+def _new(newcomer: Newcomer, to: Contact | None) -> Joined:
+    where = {"mail": {"email": to.target}, "sms": {"phone": to.target}}[to.channel] if to else {}
+    user = service.create_person(
+        newcomer.name, locale=newcomer.locale, timezone=newcomer.timezone, **where
+    )
+    user.terms_accepted_at = clock.now()
+    consent = Consent(
+        user_id=user.id,
+        kind="terms",
+        locale=newcomer.locale,
+        words=newcomer.terms,
+        terms_url=newcomer.terms_url,
+    )
+    db.session.add(consent)
     promoter = service.create_promoter(
         newcomer.name,
-        email=address,
         country=newcomer.country,
         locale=newcomer.locale,
-        sponsor_id=sponsor.id if sponsor else None,
+        sponsor_id=newcomer.sponsor_id,
+        **where,
     )
     service.grant(user, Role.PROMOTER, promoter_id=promoter.id)
-    events.record("promoter.joined", user_id=user.id, promoter_id=promoter.id)
-    return promoter
+    if newcomer.sponsor_id is not None:
+        told = {"promoter": promoter.id, "name": promoter.name}
+        events.record("promoter.joined", promoter_id=newcomer.sponsor_id, payload=told)
+    return Joined(user, promoter)
 
 
-def _user_of_promoter(email: str) -> User | None:
-    """A promoter whom a merchant wrote down gets a user; the letter lets its owner in."""
-    promoter = queries.promoter_by_email(email)
-    if promoter is None:
+def enter(to: Contact) -> User:
+    """Who has this address or phone, and proved it just now; NotFound for nobody."""
+    user = codes.user_at(to)
+    if user is None or user.disabled_at is not None:
+        raise NotFound
+    _take_possession(user)
+    return user
+
+
+def _take_possession(user: User) -> None:
+    """A password that was set before the address was proven may be a stranger's."""
+    if user.unconfirmed_since is not None:
+        user.unconfirmed_since = user.password_hash = None
+
+
+def _user_of_promoter(to: Contact) -> User | None:
+    """A promoter whom a merchant wrote down gets a user, now that its owner was reached."""
+    promoter = queries.promoter_by_email(to.target) if to.channel == "mail" else None
+    if promoter is None or queries.users_of_promoters([promoter.id]):
         return None
-    user = service.create_user(email, name=promoter.name, locale=promoter.locale)
+    user = service.create_user(to.target, name=promoter.name, locale=promoter.locale)
     service.grant(user, Role.PROMOTER, promoter_id=promoter.id)
     return user
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Key, Minor, Model, Stamped
+from affiliate.db import Currency, Json, Key, Minor, Model, Stamped
 
 
 class Role(StrEnum):
@@ -30,19 +30,27 @@ class User(Stamped, Model):
 
     id: Mapped[Key]
     email: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+    phone: Mapped[str | None] = mapped_column(unique=True)  # E.164, proven by a code
     name: Mapped[str]
     password_hash: Mapped[str | None]
     is_service: Mapped[bool] = mapped_column(default=False)
     locale: Mapped[str] = mapped_column(default="en")
     timezone: Mapped[str] = mapped_column(default="UTC")
+    currency: Mapped[str | None] = mapped_column(sa.CHAR(3))  # to read sums in; null: as earned
+    quiet_from: Mapped[int | None] = mapped_column(default=22 * 60)  # minutes of their day
+    quiet_until: Mapped[int | None] = mapped_column(default=8 * 60)
     totp_secret: Mapped[bytes | None]  # sealed
     totp_last_step: Mapped[int] = mapped_column(default=0)  # a code is good once
     unconfirmed_since: Mapped[datetime | None]  # joined, and has not shown to own the address
     terms_accepted_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]  # the person is gone; what was decided by them stays
 
     __table_args__ = (
-        sa.CheckConstraint("is_service OR email IS NOT NULL", name="people_have_mail"),
+        sa.CheckConstraint(
+            "is_service OR erased_at IS NOT NULL OR num_nonnulls(email, phone) > 0",
+            name="people_can_be_reached",
+        ),
     )
 
 
@@ -136,6 +144,59 @@ class OneTimeLink(Stamped, Model):
     secret_hash: Mapped[bytes] = mapped_column(unique=True)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class OneTimeCode(Stamped, Model):
+    """Six digits sent to an address or a phone, to be typed in the browser that asked for them.
+    Whoever joins exists only afterwards: until then what they said is kept here.
+    """
+
+    __tablename__ = "one_time_codes"
+
+    id: Mapped[Key]
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)  # what the browser has in its session
+    channel: Mapped[str]
+    target: Mapped[str]  # normalised e-mail address, or E.164
+    locale: Mapped[str]
+    newcomer: Mapped[Json | None]  # null: somebody who has an account signs in
+    code_hash: Mapped[bytes | None]  # null until it is put into words
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.CheckConstraint("channel IN ('mail', 'sms')", name="channel"),
+        sa.Index("one_time_codes_expires_at_idx", "expires_at"),
+    )
+
+
+class Identity(Stamped, Model):
+    """Somebody as an OpenID provider knows them: never by an address, which may change hands."""
+
+    __tablename__ = "identities"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    issuer: Mapped[str]
+    subject: Mapped[str]
+    used_at: Mapped[datetime]
+
+    __table_args__ = (
+        sa.UniqueConstraint("issuer", "subject"),
+        sa.UniqueConstraint("user_id", "issuer"),
+    )
+
+
+class Consent(Stamped, Model):
+    """What somebody said yes to, in the words they read."""
+
+    __tablename__ = "consents"
+
+    id: Mapped[Key]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    kind: Mapped[str]
+    locale: Mapped[str]
+    words: Mapped[str]
+    terms_url: Mapped[str | None]
 
 
 class Device(Stamped, Model):
@@ -284,6 +345,16 @@ class Promoter(Stamped, Model):
             "sponsor_id", sa.text("sponsor_since DESC"), sa.text("id DESC"),
         ),
     )  # fmt: skip
+
+
+class Avatar(Stamped, Model):
+    """A promoter's picture as we drew it again: nothing of the file that was sent is kept."""
+
+    __tablename__ = "avatars"
+
+    promoter_id: Mapped[int] = mapped_column(sa.ForeignKey("promoters.id"), primary_key=True)
+    picture: Mapped[bytes]  # WebP
+    mark: Mapped[str]  # of its content; stands in its address
 
 
 class Sponsorship(Model):

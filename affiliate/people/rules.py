@@ -19,6 +19,13 @@ from affiliate.people.models import Role
 
 LOCALES = ("en", "zh-Hans", "es", "es-AR", "es-MX", "pt-BR")
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+REACHED = frozenset(
+    {
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,  # +1 does not tell them apart
+        phonenumbers.PhoneNumberType.PERSONAL_NUMBER,
+    }
+)
 STEP_SECONDS = 30  # RFC 6238
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
 LONGEST = 254  # of an address, RFC 5321
@@ -190,6 +197,18 @@ def normal_phone(phone: str, country: str | None = None) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def mobile_number(phone: str, country: str | None) -> str | None:
+    """E.164 of a number that a message can reach; None for landlines, and for those that cost
+    whoever writes to them. Of another country it begins with + and the code.
+    """
+    normal = normal_phone(phone, country)
+    if normal is None:
+        return None
+    number = phonenumbers.parse(normal)
+    kind = phonenumbers.number_type(number)
+    return normal if phonenumbers.is_valid_number(number) and kind in REACHED else None
 
 
 def buyer_email_hash(email: str | None) -> bytes | None:

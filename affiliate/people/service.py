@@ -58,6 +58,10 @@ class EmailTaken(Conflict):
     code = "email_taken"
 
 
+class PhoneTaken(Conflict):
+    code = "phone_taken"
+
+
 class SponsorCycle(Conflict):
     code = "sponsor_cycle"
 
@@ -105,6 +109,20 @@ def create_user(
     if password is not None:
         set_password(user, password)
     _add_unique(user, address)
+    return user
+
+
+def create_person(
+    name: str,
+    *,
+    email: str | None = None,
+    phone: str | None = None,
+    locale: str = "en",
+    timezone: str = "UTC",
+) -> User:
+    """Without a password: they were reached where they can be reached again."""
+    user = User(email=email, phone=phone, name=name, locale=locale, timezone=timezone)
+    _add_unique(user, email or phone)
     return user
 
 
@@ -563,6 +581,8 @@ def unique_email(email: str | None) -> Iterator[None]:
         with db.session.begin_nested():
             yield
     except sa.exc.IntegrityError as error:
+        if _constraint(error) == "users_phone_key":
+            raise PhoneTaken(_("%(phone)s is taken.", phone=email)) from error
         if not (_constraint(error) or "").endswith("_email_key"):
             raise
         message = str(_("%(email)s is taken.", email=email))

@@ -34,6 +34,9 @@ MOST_PEOPLE = MappingProxyType(
     }
 )
 
+LIKELY = MappingProxyType({"zh-Hans": "CN", "pt-BR": "BR", "es-MX": "MX", "es-AR": "AR"})
+"""The country of most who read a language; none where they live in many."""
+
 
 def of_country(country: str) -> str:
     """Where nobody could say, UTC; the profile changes it."""

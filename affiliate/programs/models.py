@@ -6,7 +6,17 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Ints, Json, Minor, Model, Owned, Texts, of_merchant, same_merchant
+from affiliate.db import (
+    Ints,
+    Json,
+    JsonOrNull,
+    Minor,
+    Model,
+    Owned,
+    Texts,
+    of_merchant,
+    same_merchant,
+)
 
 # The first terms of a program hold from here on: an order older than the program is judged too.
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +56,7 @@ class Program(Owned, Model):
     shop_ids: Mapped[Ints] = mapped_column(default=list)  # empty: all the merchant's shops
     fallback_url: Mapped[str | None]  # where dead links lead; null: the shop's front page
     sold_out: Mapped[str] = mapped_column(default=SoldOut.REDIRECT, server_default="redirect")
+    utm: Mapped[JsonOrNull]  # template of the UTM parameters of its links; null: our own two
     ended_at: Mapped[datetime | None]
     risk_threshold: Mapped[int] = mapped_column(default=100)  # from this score on money is held
     version: Mapped[int] = mapped_column(default=1)

@@ -16,6 +16,9 @@ from affiliate.commissions.service import Draft
 from affiliate.db import db, unit_of_work
 from affiliate.intake.coupons import wishes
 from affiliate.intake.models import Event
+from affiliate.links import contents, domains
+from affiliate.links import service as links
+from affiliate.material import service as material
 from affiliate.money import Money
 from affiliate.payouts import service as payouts
 from affiliate.payouts.service import invoices
@@ -44,6 +47,7 @@ from tests.factories.settlement import (
     payouts_of,
     with_totp,
 )
+from tests.material.pictures import a_picture
 
 PUBLIC_ID = re.compile(r"[a-z]{3}_[0-9A-Za-z]{8,64}")
 # What a pattern does not tell: of such texts most would be refused at the first look.
@@ -85,6 +89,9 @@ class House:
         shop = a_shop(self.merchant, domain=domain)
         product = a_product(shop)
         link = a_link(a_program(self.merchant), product=product)
+        item = contents.create(link.promoter_id, kind="note", title=f"Note about {domain}")
+        links.change_link(link, {"item": item, "slug": f"note-{item.id}"})
+        domains.add(f"go.{domain}")
         catalog.create_product_group(self.merchant.id, f"Goods of {domain}", [product.id])
         review = {"product": product.external_id, "rating": "5", "origin": "Shopee"}
         catalog.take_reviews(shop, [(2, review)])
@@ -99,6 +106,9 @@ class House:
         programs_service.add_agency_rate(program, self.agency.id, mode="own", ppm=10_000)
         ten = wishes.Terms(percent_ppm=100_000)
         wishes.create(program, self.promoter.id, f"ANA-{domain}", [shop.id], ten)
+        material.new_material(self.merchant.id, product.id, f"Words of {domain}")
+        material.set_caption(self.merchant.id, "en", f"Say {domain}", product_id=product.id)
+        material.change_look(self.merchant.id, {"logo": a_picture("PNG", (20, 20))})
         attribution.add_sharer(program, self.promoter.id, shop, f"sharer of {domain}")
         attribution.claim(program, self.promoter.id, shop, "77", "She told me so.")
         commissions.begin(program, Draft(), since=clock.now() - timedelta(1), until=clock.now())

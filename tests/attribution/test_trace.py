@@ -21,7 +21,7 @@ ARGUMENTS = {
     "rate_ppm": 30_000, "paid": 1, "base": 1, "remaining_base": 1, "amount": 1, "capped": True,
     "by": "coupon", "of": 3, "scope": "product", "kind": "per_unit", "each": 5, "in": "BRL",
     "condition": "coupon", "per": "order", "grade": "Gold", "measure": "sales",
-    "period": "month", "value": 5, "mode": "own", "agency": 7,
+    "period": "month", "value": 5, "mode": "own", "agency": 7, "order": "#7",
 }  # fmt: skip
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from affiliate import demo
+from affiliate import demo, ids
 from affiliate.attribution.models import Coupon
 from affiliate.catalog.models import Shop
 from affiliate.commissions.models import Simulation
 from affiliate.db import db
 from affiliate.links.models import Link
 from affiliate.people import queries as people
+from affiliate.people.models import Grant, User
 from tests.browser.conftest import DESK, PHONE
 
 pytestmark = pytest.mark.browser
@@ -45,12 +46,24 @@ PAGES = {
     "merchant-shop-copy": (
         "/merchant/shops/{shop}/copy?country=US&currency=BRL&domain=us.example.com", DESK, "owner",
     ),
+    "merchant-material": ("/merchant/material/", DESK, "owner"),
+    "merchant-product-material": ("/merchant/products/{product}/material", DESK, "owner"),
     "promoter": ("/promoter/", PHONE, "xunian"),
+    "promoter-sheet": ("/promoter/share/{sheet}", PHONE, "xunian"),
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
     "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
     "promoter-reports": ("/promoter/reports/", PHONE, "xunian"),
+    "promoter-link": ("/promoter/share/{own_link}/settings", PHONE, "xunian"),
+    "promoter-content": ("/promoter/content/", PHONE, "xunian"),
+    "spoken": ("/kl?text=nothing", PHONE, STRANGER),
+    "operator-domains": ("/operator/domains/", DESK, "operator"),
     "promoter-claims": ("/promoter/claims/", PHONE, "ana"),
+    "promoter-me": ("/promoter/me/", PHONE, "xunian"),
+    "promoter-news": ("/promoter/news", PHONE, "xunian"),
+    "promoter-notices": ("/promoter/notices", PHONE, "xunian"),
+    "promoter-data": ("/account/data", PHONE, "xunian"),
+    "by-code": ("/by-code", PHONE, STRANGER),
     "promoter-team": ("/promoter/team/", PHONE, "xunian"),
     "promoter-wallet": ("/promoter/wallet/", PHONE, "xunian"),
     "finance": ("/finance/", DESK, "maker"),
@@ -96,12 +109,23 @@ def address(path, lang):
     link = db.session.scalars(
         sa.select(Link).where(Link.product_id.is_not(None)).order_by(Link.id).limit(1)
     ).one()
+    hers = db.session.scalars(
+        sa.select(Link)
+        .join(Grant, Grant.promoter_id == Link.promoter_id)
+        .join(User, User.id == Grant.user_id)
+        .where(User.email == "xunian@demo.tuike.example", Link.product_id.is_not(None))
+        .order_by(Link.id)
+        .limit(1)
+    ).one()
     mine = sa.select(sa.func.min(Shop.id)).where(Shop.merchant_id == replay.merchant_id)
     here = path.format(
         program=replay.program_id,
         replay=replay.id,
         coupon=coupon.id,
         link=link.code,
+        own_link=ids.encode("lnk", hers.merchant_id, hers.id),
+        product=link.product_id,
+        sheet=ids.encode("lnk", hers.merchant_id, hers.id),
         shop=db.session.scalar(mine),
     )
     return f"{here}{'&' if '?' in here else '?'}lang={lang}"

@@ -5,14 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from affiliate.db import db, unit_of_work
+from affiliate.db import unit_of_work
 from affiliate.demo.people import PASSWORD, TOTP_SECRET, address
-from affiliate.notices import queries as outbox
-from affiliate.people import joining, queries, service, sessions
-from affiliate.people.models import Role, User
+from affiliate.people import joining, service, sessions
+from affiliate.people.models import Role
 from tests.browser.conftest import DESK, PHONE, barriers
 from tests.factories.people import a_merchant, a_promoter, a_user
-from workers import notices
 
 pytestmark = pytest.mark.browser
 RIGHT = "correct horse battery"
@@ -82,26 +80,6 @@ def test_going_back_after_posting_posts_nothing_twice(visit, ana):
     expect(page.get_by_text("Saved.")).not_to_be_visible()
 
 
-def test_from_an_invitation_to_the_first_page(visit, ana):
-    promoter = queries.promoter(queries.grants_of(ana.id)[0].promoter_id)
-    page = visit(f"/join/{joining.invite_code(promoter.id)}", size=PHONE)
-
-    page.get_by_label("Your name").fill("王小明 🌸")
-    page.get_by_label("E-mail address").fill("xiaoming@example.com")
-    page.get_by_label("Password").fill(RIGHT)
-    page.get_by_label("Country").select_option("CN")
-    page.get_by_label("I mark what I share").check()
-    page.get_by_role("button", name="Join").dblclick()
-    expect(page).to_have_title("Check your e-mail · Tuike")
-    notices.tell()
-    letter = outbox.outbox()[0]
-    page.goto(re.search(r"8765(/\S+)", outbox.text_of(letter).plain)[1])
-    page.get_by_role("button").filter(has_text="Confirm").click()
-
-    expect(page.get_by_text("Your address is confirmed.")).to_be_visible()
-    assert db.session.query(User).filter_by(email="xiaoming@example.com").count() == 1
-
-
 def test_somebody_of_the_demo_signs_in_with_two_taps(visit, site):
     with unit_of_work():
         user = a_user(Role.FINANCE_CHECKER, email=address("checker"), password=PASSWORD)
@@ -125,8 +103,14 @@ def test_axe_finds_nothing(visit, robin, theme, size):
     with unit_of_work():
         secret = service.create_link(robin, "reset")
         code = joining.invite_code(a_promoter("王小明").id)
-    open_pages = ("/", "/sign-in", "/forgot", "/forgot/sent", f"/join/{code}", f"/reset/{secret}")
-    own_pages = ("/account/", "/account/security", "/account/second-factor", "/account/outbox")
+    open_pages = (
+        "/", "/sign-in", "/by-code", "/forgot", "/forgot/sent", "/offline", f"/join/{code}",
+        f"/reset/{secret}",
+    )  # fmt: skip
+    own_pages = (
+        "/account/", "/account/security", "/account/data", "/account/second-factor",
+        "/account/outbox",
+    )  # fmt: skip
 
     stranger = visit(open_pages[0], lang="pt-BR", theme=theme, size=size)
     for path in open_pages:

@@ -14,7 +14,10 @@ from tests.factories.settlement import an_account
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account"]
+PAGES = [
+    "", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account", "me/",
+    "news", "notices",
+]  # fmt: skip
 SHARE = "navigator.share = async (given) => { document.body.dataset.shared = given.text; };"
 
 

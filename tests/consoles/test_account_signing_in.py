@@ -218,7 +218,7 @@ def test_without_valkey_people_sign_in_and_guessing_is_slower_still(client, app,
 
 def test_tries_count_also_when_the_request_fails_afterwards(client, monkeypatch, valkey):
     somebody()
-    monkeypatch.setattr("affiliate.consoles.account.signing_in._enter", lambda *_: 1 / 0)
+    monkeypatch.setattr("affiliate.consoles.account.signing_in._enter", lambda *_, **__: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         try_in(client)

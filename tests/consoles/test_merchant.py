@@ -275,11 +275,13 @@ def test_a_program_is_made_and_changed_from_now_on(client, town):
     assert client.post("/merchant/programs/new", data=a_form()).status_code == 303
     made = db.session.scalars(sa.select(Program).where(Program.name == "Verão")).one()
 
-    changed = a_form(rate="15", version=str(made.version))
+    changed = a_form(rate="15", version=str(made.version), utm_campaign="{program}")
     assert client.post(f"/merchant/programs/{made.id}", data=changed).status_code == 303
 
     versions = programs.terms_of([(made.merchant_id, made.id)])[made.merchant_id, made.id]
     assert [terms.default_rate_ppm for terms in versions] == [120_000, 150_000]
+    db.session.refresh(made)
+    assert made.utm == {"utm_campaign": "{program}"}
 
 
 def test_the_second_of_two_editors_is_told_and_loses_nothing(client, town):
@@ -295,7 +297,9 @@ def test_the_second_of_two_editors_is_told_and_loses_nothing(client, town):
 
 
 @pytest.mark.parametrize(
-    "change", [{"rate": "120"}, {"rate": ""}, {"hold_days": "many"}, {"name": ""}], ids=str
+    "change",
+    [{"rate": "120"}, {"rate": ""}, {"hold_days": "many"}, {"name": ""}, {"utm_id": "{nobody}"}],
+    ids=str,
 )
 def test_terms_that_cannot_be_are_refused_with_words(client, town, change):
     sign_in(client, town.owner)
@@ -304,6 +308,22 @@ def test_terms_that_cannot_be_are_refused_with_words(client, town, change):
 
     assert answer.status_code == 422
     assert "notice tone-bad" in answer.text
+
+
+def test_merchants_read_where_their_promoters_share(client, town):
+    with unit_of_work():
+        duda = a_promoter("Duda")
+        duda.profile = {
+            "niche": "tea",
+            "channels": [{"kind": "instagram", "name": "@duda", "followers": 12000}],
+        }
+        service.enrol(a_program(town.merchant), duda.id, by_merchant=True)
+    sign_in(client, town.owner)
+
+    page = client.get("/merchant/promoters/").text
+
+    assert "Instagram @duda · 12,000" in page
+    assert "tea" in page
 
 
 def test_an_application_is_decided_once(client, town):

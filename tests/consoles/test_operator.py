@@ -13,6 +13,8 @@ from affiliate.ids import encode
 from affiliate.intake.models import Event
 from affiliate.jobs import Job
 from affiliate.links import losses
+from affiliate.links import probing
+from affiliate.links.models import ShortDomain
 from affiliate.links.spool import Lost
 from affiliate.people.models import ApiKey, Grant, Merchant, Role, User
 from tests.consoles.signed_in import sign_in
@@ -284,3 +286,37 @@ def test_jobs_that_wait_are_counted(desk, app, valkey):
     text = desk.get("/operator/").text
 
     assert re.search(r"Money</th><td class=\"end number\">1</td>", text)
+
+
+def test_short_domains_are_added_chosen_and_blocked(desk, rung):
+    where = "/operator/domains/"
+    assert (
+        desk.post(where, data={"address": "Go.Example.com", "countries": "br, mx"}).status_code
+        == 303
+    )
+    assert (Job.PROBE_DOMAINS,) in rung
+    domain = db.session.scalars(sa.select(ShortDomain)).one()
+    assert (domain.address, domain.countries) == ("https://go.example.com", ["BR", "MX"])
+    for typed, words in (
+        ({"address": "go.example.com"}, "known already"),
+        ({"address": "b.example/x"}, "without a path"),
+        ({"address": "b.example", "countries": "Brazil"}, "no country BRAZIL"),
+    ):
+        refused = desk.post(where, data=typed)
+        assert (refused.status_code in {409, 422}, words in refused.text) == (True, True)
+    with unit_of_work():
+        for fault in (None, "certificate", "certificate"):
+            probing.note(domain.id, fault)
+
+    page = desk.get(where).text
+    assert "go.example.com does not lead to Tuike any more" in page
+    assert "Its certificate is not valid" in page
+    for what, state in (("default", "failing"), ("block", "blocked"), ("unblock", "failing")):
+        assert (
+            desk.post(f"{where}{encode('dom', domain.id)}", data={"what": what}).status_code == 303
+        )
+        db.session.refresh(domain)
+        assert domain.state == state
+    assert domain.is_default
+    assert domain.probed_at is None
+    assert desk.post(f"{where}dom_nothing").status_code == 404

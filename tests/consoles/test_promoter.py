@@ -139,7 +139,7 @@ def test_a_day_begins_at_midnight_where_the_promoter_lives(client, town, clock):
 
 def figures(page):
     """Today, this month, estimated, pending, can be withdrawn."""
-    purse = page[page.index('class="purse"') : page.index("</section>")]
+    purse = page[page.index('class="purse"') :].partition("</section>")[0]
     return [part.split(" <span")[0] for part in purse.split('<span class="money">')[1:]]
 
 
@@ -153,12 +153,26 @@ def test_an_order_says_what_it_brings_when_and_why(client, town):
 
     page = client.get(f"/promoter/orders/{key_of_newest()}").text
 
+    assert "Group buy" not in page
     assert "6.00" in page
     assert "4.00" in page  # taken back
     assert "10%" in page
     assert f"/s/{town.link.code} won" in page
     assert "Line Camisa" in page
     assert "level 2" not in page  # Eva's share is hers alone
+
+
+def test_an_order_of_a_group_is_marked_and_says_which_order_opened_it(client, town):
+    told = town.order(client) | {"version": 2, "group_id": "G1"}
+    joined = told | {"id": "joined", "tk": None, "customer": None}
+    deliver(client, town.shop, joined, told)
+    sign_in(client, town.user)
+
+    page = client.get(f"/promoter/orders/{key_of_newest()}").text
+
+    assert "Group buy" in page
+    assert f"It joined the group that order {told['number']} opened, which came by a click." in page
+    assert "buyer@example.org" not in page
 
 
 def test_who_stands_above_sees_their_own_part_and_not_who_sold(client, town):

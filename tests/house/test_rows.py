@@ -34,6 +34,7 @@ def an_order_row(shop, external_id="o'1", **values):
         "tokens": ["a,b", '"quoted"', "{braces}", "", "back\\slash", "NULL"],
         "coupons": [],
         "sharers": ["微信"],
+        "group_id": "团",
         "disputes": [],
         "notes": [["code", {"nothing": None, "at": 1.5, "text": "\u2028 é 😀"}]],
         "customer_email_hash": bytes(range(256)),

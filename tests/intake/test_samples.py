@@ -92,6 +92,8 @@ def test_woocommerce_carries_a_token_in_meta_and_in_where_the_visit_began():
     meta = [
         {"key": "_tk", "value": "A"},
         {"key": "tk", "value": {"not": "text"}},
+        {"key": "group_id", "value": "x" * 10_000},
+        {"key": "_group_id", "value": "G1"},
         {"key": "_wc_order_attribution_session_entry", "value": "https://s.example/?a=1&tk=B"},
     ]
     coupons = [{"code": "ANA10", "discount": "1.00"}]
@@ -99,6 +101,7 @@ def test_woocommerce_carries_a_token_in_meta_and_in_where_the_visit_began():
     order = read(woocommerce, told(WOO) | {"meta_data": meta, "coupon_lines": coupons})
 
     assert (order.tokens, order.coupons) == (("A", "B"), ("ANA10",))
+    assert order.group_id == "G1"
 
 
 def test_woocommerce_fees_are_lines_and_fees_below_zero_discounts():
@@ -169,7 +172,8 @@ NUBE = "tiendanube/order.resource.docs-450789469.json"
 
 
 def test_tiendanube_paid():
-    sample = told(NUBE) | {"landing_url": "https://s.example/?tk=A", "extra": {"tk": "B"}}
+    extra = {"tk": "B", "group_id": 7}
+    sample = told(NUBE) | {"landing_url": "https://s.example/?tk=A", "extra": extra}
 
     order = read(tiendanube, sample)
 
@@ -179,6 +183,7 @@ def test_tiendanube_paid():
         (1, 519000, "12331471")
     ]
     assert (order.tokens, order.coupons, order.shipping) == (("B", "A"), ("SUPERDISCOUNT",), 47000)
+    assert order.group_id == "7"
 
 
 def test_tiendanube_tells_how_much_was_given_back_by_its_transactions():

@@ -179,12 +179,18 @@ def test_tokens_come_from_attributes_properties_and_the_landing_page():
 
     order = read(
         "order.rest-2026-07.eur-taxlines",
-        note_attributes=[{"name": "tk", "value": "A"}, {"name": "tk", "value": {"x": 1}}],
+        note_attributes=[
+            {"name": "tk", "value": "A"},
+            {"name": "tk", "value": {"x": 1}},
+            {"name": "group_id", "value": "a\x07b"},
+            {"name": "group_id", "value": "G1"},
+        ],
         line_items=lines,
         landing_site="/products/shirt?utm=1&tk=C",
     )
 
     assert order.tokens == ("A", "B", "C")
+    assert order.group_id == "G1"
 
 
 def test_amounts_are_the_shops_and_never_the_buyers():

@@ -217,3 +217,108 @@ def test_lists_are_filtered(as_ana, program, bruna):
         assert [each["id"] for each in found] == [lnk(ours)]
     every = f"/links?program={ids.encode('prg', program.merchant_id, program.id)}"
     assert len(as_ana("GET", every).json["data"]) == 2
+
+
+def test_all_that_a_link_can_do_comes_in_and_is_shown_again(as_bruna, new_link, bruna):
+    note = {"promoter": ids.encode("prm", bruna.id), "kind": "note", "title": "Nota"}
+    item = as_bruna("POST", "/content-items", note | {"platform": "Instagram"}).json
+    wanted = {
+        "slug": "verao", "fallback_url": "https://ana.example.com/fim", "content_item": item["id"],
+        "utm": {"utm_source": "{platform}"},
+        "targets": [
+            {"kind": "url", "url": "https://ana.example.com/br", "countries": ["BR"],
+             "devices": ["phone"], "systems": [], "languages": ["pt"], "apps": []},
+        ],
+    }  # fmt: skip
+
+    link = as_bruna("POST", "/links", new_link(**wanted)).json
+
+    assert {name: link[name] for name in wanted} == wanted
+    assert (link["content"], link["short_url"]) == ("Nota", "http://127.0.0.1:8765/s/verao")
+    [found] = as_bruna("GET", f"/links?content_item={item['id']}&code=Verao").json["data"]
+    assert found["id"] == link["id"]
+    blank = {"slug": None, "targets": [], "utm": None, "fallback_url": None, "content_item": None}
+    changed = as_bruna("PATCH", f"/links/{link['id']}", blank, **{"If-Match": "*"}).json
+    assert {name: changed[name] for name in blank} == blank
+    assert changed["short_url"].endswith(link["code"])
+    pasted = as_bruna("POST", "/links/find", {"text": "看 ￥verao￥ 复制"}).json
+    assert (pasted["code"], pasted["opens"]) == (link["code"], changed["short_url"])
+    assert as_bruna("POST", "/links/find", {"text": "nothing"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "pointer"),
+    [({"slug": "taken"}, 409, "/slug"), ({"slug": "API"}, 422, "/slug"),
+     ({"slug": "\u202eabc"}, 422, "/slug"), ({"slug": "x" * 200}, 422, "/slug"),
+     ({"targets": [{"url": "https://other.example/"}]}, 422, "/targets/0/url"),
+     ({"targets": [{}]}, 422, "/targets/0/url"),
+     ({"targets": [{"url": "https://ana.example.com/", "countries": ["ZZ"]}]}, 422,
+      "/targets/0/countries/0"),
+     ({"targets": [{"kind": "wechat_miniprogram"}]}, 422, "/targets/0/kind"),
+     ({"fallback_url": "//ana.example.com"}, 422, "/fallback_url"),
+     ({"utm": {"utm_source": "{x}"}}, 422, "/utm/utm_source"),
+     ({"content_item": "cnt_zzzzzzzz"}, 422, "/content_item")],
+)  # fmt: skip
+def test_what_a_link_cannot_do_is_refused_with_a_pointer(
+    as_bruna, new_link, program, bruna, fields, status, pointer
+):
+    a_link(program, bruna, url="https://ana.example.com/", slug="taken")
+
+    refused = as_bruna("POST", "/links", new_link(**fields))
+
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (status, pointer)
+
+
+def test_a_merchant_sees_content_in_which_its_links_stand_and_nobody_elses(
+    as_bruna, as_ana, as_berta, new_link, bruna
+):
+    note = {"promoter": ids.encode("prm", bruna.id), "kind": "live", "title": "Live"}
+    shown, hidden = (as_bruna("POST", "/content-items", note).json for _ in range(2))
+    as_bruna("POST", "/links", new_link(content_item=shown["id"]))
+
+    assert [each["id"] for each in as_ana("GET", "/content-items").json["data"]] == [shown["id"]]
+    assert as_berta("GET", "/content-items").json["data"] == []
+    assert as_ana("GET", f"/content-items/{hidden['id']}").status_code == 404
+    stale = as_bruna(
+        "PATCH", f"/content-items/{shown['id']}", {"archived": True}, **{"If-Match": '"9"'}
+    )
+    assert stale.status_code == 412
+    put_away = as_bruna(
+        "PATCH", f"/content-items/{shown['id']}", {"archived": True}, **{"If-Match": "*"}
+    )
+    assert put_away.json["archived_at"]
+    assert as_bruna("POST", "/links", new_link(content_item=shown["id"])).status_code == 422
+
+
+def test_operators_add_and_block_short_domains(client, as_ana):
+    call = caller(client, a_key())
+    asked = {"address": "Go.example.com", "countries": ["BR"], "is_default": True}
+
+    made = call("POST", "/short-domains", asked).json
+    blocked = call("PATCH", f"/short-domains/{made['id']}", {"blocked": True}, **{"If-Match": "*"})
+
+    assert (made["address"], made["state"]) == ("https://go.example.com", "new")
+    assert (blocked.json["state"], blocked.json["is_default"]) == ("blocked", True)
+    assert call("GET", "/short-domains").json["data"] == [blocked.json]
+    assert call("GET", f"/short-domains/{made['id']}").json == blocked.json
+    again = call("POST", "/short-domains", asked)
+    assert (again.status_code, again.json["errors"][0]["pointer"]) == (409, "/address")
+    assert as_ana("GET", "/short-domains").status_code == 403
+
+
+def test_a_program_and_a_shop_say_what_their_links_do(as_ana, shop, program):
+    of_program = f"/programs/{ids.encode('prg', program.merchant_id, program.id)}"
+    of_shop = f"/shops/{ids.encode('shp', shop.merchant_id, shop.id)}"
+    mini = {"appid": "wx0123456789abcdef", "path": "pages/goods"}
+
+    def change(path, body):
+        return as_ana("PATCH", path, body, **{"If-Match": "*"})
+
+    assert change(of_program, {"utm": {"utm_id": "{link}"}}).json["utm"] == {"utm_id": "{link}"}
+    assert (
+        change(of_program, {"utm": {"utm_id": "{no}"}}).json["errors"][0]["pointer"]
+        == "/utm/utm_id"
+    )
+    assert change(of_shop, {"miniprogram": mini}).json["miniprogram"] == mini
+    assert change(of_shop, {"miniprogram": mini | {"appid": "x"}}).status_code == 422
+    assert change(of_shop, {"miniprogram": None}).json["miniprogram"] is None

@@ -53,10 +53,11 @@ VISITS = [
 ]
 
 
+@pytest.mark.parametrize("more", [{}, {"utm": {"utm_source": "{link}", "utm_id": "{sub3}"}}])
 @pytest.mark.parametrize(("query", "headers"), VISITS)
-def test_it_answers_as_flask_does(app, client, clicks, flask_calls, clock, query, headers):
+def test_it_answers_as_flask_does(app, client, clicks, flask_calls, clock, query, headers, more):
     clock.stand("2026-11-22T12:00:00Z")
-    link = a_link(sub_ids=["a", "", "c d"])
+    link = a_link(sub_ids=["a", "", "c d"], **more)
     sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
     address = f"/s/{link.code}{query}"
 
@@ -101,6 +102,19 @@ def test_what_is_odd_goes_on_to_flask(client, clicks, flask_calls, method, agent
     assert len(flask_calls) == 1
     assert answer.status_code == {"HEAD": 302, "POST": 405}.get(method, 200)
     assert [click for click in clicks() if not click.head] == before
+
+
+def test_a_link_with_targets_is_always_looked_at_by_flask(client, flask_calls, clicks):
+    merchant = a_merchant()
+    a_shop(merchant, domain="loja.example.com")
+    phone = {"url": "https://loja.example.com/phone", "devices": ["phone"]}
+    link = a_link(a_program(merchant), targets=[phone])
+
+    ways = [client.get(f"/s/{link.code}", headers={"User-Agent": ANDROID}) for _ in range(3)]
+
+    assert len(flask_calls) == 3
+    assert {urlsplit(each.location).path for each in ways} == {"/phone"}
+    assert len(clicks()) == 3
 
 
 def test_a_link_that_ends_is_not_passed_on_a_moment_later(client, clock, flask_calls):
@@ -212,7 +226,7 @@ def test_a_change_made_anywhere_is_heard_of(committed, watched, what):
 def test_what_no_redirect_depends_on_is_not_told(committed, watched):
     with unit_of_work():
         link = a_link()
-        _touch("UPDATE links SET content = 'note', version = version + 1 WHERE id = :id")(link)
+        _touch("UPDATE links SET version = version + 1 WHERE id = :id")(link)
         _touch("UPDATE shops SET last_event_at = now() WHERE id = :shop")(link)
         _touch("UPDATE promoters SET name = 'Ana' WHERE id = :promoter")(link)
 

@@ -20,7 +20,14 @@ from tests.factories.people import a_user
 from tests.notices.post_office import post_office
 from workers import notices
 
+PAYOUT = {"payout": "pay_x", "amount": 4200, "currency": "BRL"}
 PAYLOADS = {
+    "promoter.joined": {"promoter": 1, "name": "Bia <b>"},
+    "enrolment.approved": {"program": 1, "name": "Amigas"},
+    "enrolment.refused": {"program": 1, "name": "Amigas"},
+    **dict.fromkeys(
+        ("payout.paid", "payout.action_required", "payout.failed", "payout.returned"), PAYOUT
+    ),
     "agency.invited": {"agency": 1, "name": "Rede Sol"},
     "agency.left": {"agency": 1, "name": "Rede Sol"},
     "withdrawal.refused": {
@@ -43,6 +50,11 @@ PAYLOADS = {
         "since": "2027-02-01T03:00:00+00:00",
     },
     "clicks.lost": {"clicks": 4, "trouble": "[Errno 28] No space left on device"},
+    "domain.failed": {
+        "address": "https://go.example.com",
+        "fault": "certificate",
+        "since": "2026-11-22T10:00:00+00:00",
+    },
     "rate.cut": {"name": "Amigas", "until": "2026-12-22T10:00:00+00:00"},
 }
 
@@ -375,7 +387,7 @@ def test_names_cannot_write_headers(office):
     user.name = "Ana\r\nBcc: everybody@example.com"
     people.create_link(user)
     db.session.commit()
-    happen("promoter.joined", user)
+    happen("confirmation.asked", user)
 
     notices.tell()
 

@@ -376,6 +376,40 @@ def engine_choice(case: Choosing) -> list[tuple[set[str] | None, list[int]]]:
         shop_id=SHOP,
         renewal=case.renewal,
     )
+    return _winners(found)
+
+
+def a_joining(random: Random) -> Choosing:
+    """Those credited with an opener, all at its instant."""
+    program = _program(random, 1)
+    at = NOON - random.choice((0, 0, 1, 29, 30, 31)) * DAY
+    touches = [
+        oracle.Touch("order:1", "group", at, promoter=number, ok=random.random() < 0.8, **program)
+        for number in range(random.randint(1, 3))
+    ]
+    return Choosing(touches, random.random() < 0.1)
+
+
+def parts(random: Random, case: Choosing) -> list[tuple[set[str] | None, list[oracle.Touch]]]:
+    """All of the opener to all of them, or a product to each."""
+    if random.random() < 0.6:
+        return [(None, case.touches)]
+    names = ({"p1"}, {"p2"}, None)
+    return [(products, [each]) for products, each in zip(names, case.touches, strict=False)]
+
+
+def engine_joined(case: Choosing, opened) -> list[tuple[set[str] | None, list[int]]]:
+    nothing = choosing.choose((), placed_at=NOON, shop_id=SHOP, renewal=case.renewal)
+    won = [
+        choosing.Won(
+            None if products is None else frozenset(products), tuple(map(_engine_touch, touches))
+        )
+        for products, touches in opened
+    ]
+    return _winners(choosing.join(nothing, won, placed_at=NOON, shop_id=SHOP, renewal=case.renewal))
+
+
+def _winners(found: choosing.Choice) -> list[tuple[set[str] | None, list[int]]]:
     return [
         (None if won.products is None else set(won.products), [t.promoter_id for t in won.touches])
         for won in found.won

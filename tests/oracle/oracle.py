@@ -486,6 +486,20 @@ def credited(
     return found
 
 
+def joined(
+    opened: list[tuple[set[str] | None, list[Touch]]], placed_at: datetime, renewal: bool
+) -> list[tuple[set[str] | None, list[int]]]:
+    """For an order that has no winner of its own: those of the order that opened its group, as
+    touches of that order's instant. Their program's list of sources does not matter here.
+    """
+    found = []
+    for products, touches in opened:
+        good = [each for each in touches if _counts(each, placed_at, renewal)]
+        if good:
+            found.append((products, [each.promoter for each in good]))
+    return found
+
+
 def _counts(touch: Touch, placed_at: datetime, renewal: bool) -> bool:
     bound = touch.source == "binding"
     return (
@@ -493,7 +507,7 @@ def _counts(touch: Touch, placed_at: datetime, renewal: bool) -> bool:
         and (bound or not renewal)
         and touch.at <= placed_at + timedelta(minutes=10)
         and (bound or touch.at >= placed_at - touch.window)
-        and touch.source in touch.sources
+        and (touch.source == "group" or touch.source in touch.sources)
     )
 
 

@@ -35,6 +35,18 @@ def other_choices(seeds) -> Iterator[str]:
             yield f"seed {seed}: {wanted} and not {got}"
 
 
+def other_groups(seeds) -> Iterator[str]:
+    """Where they credit others with an order that joined a group."""
+    for seed in seeds:
+        random = Random(seed)
+        case = cases.a_joining(random)
+        opened = cases.parts(random, case)
+        wanted = oracle.joined(opened, cases.NOON, case.renewal)
+        got = cases.engine_joined(case, opened)
+        if wanted != got:
+            yield f"seed {seed}: {wanted} and not {got}"
+
+
 def other_steps(seeds) -> Iterator[str]:
     """Where they disagree about uplines, holds, and which entries a change makes."""
     for seed in seeds:
@@ -50,6 +62,10 @@ def test_the_engine_pays_what_the_oracle_says():
 
 def test_the_engine_credits_whom_the_oracle_says():
     assert list(islice(other_choices(range(FEW)), 3)) == []
+
+
+def test_the_engine_credits_who_joins_a_group_as_the_oracle_says():
+    assert list(islice(other_groups(range(FEW)), 3)) == []
 
 
 def test_the_engine_steps_as_the_oracle_says():

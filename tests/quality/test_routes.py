@@ -60,6 +60,10 @@ SENT = {
     "POST /api/v1/groups": {"merchant": "merchant_id", "name": "Others"},
     "POST /api/v1/programs/<program_id>/rules": {"scope": "program", "rate_ppm": 5},
     "POST /api/v1/keys": {"name": "key", "role": "merchant_owner", "merchant": "merchant_id"},
+    "POST /api/v1/content-items": {"promoter": "promoter_id", "kind": "note", "title": "One"},
+    "POST /api/v1/links/find": {"text": "code"},
+    "POST /api/v1/short-domains": {"address": "go.example.com"},
+    "POST /promoter/share/new": {"program": "program_id", "url": "https://ours.example.com/"},
     "POST /api/v1/links": {
         "program": "program_id", "promoter": "promoter_id", "product": "product_id",
     },
@@ -124,6 +128,13 @@ SENT = {
     "POST /merchant/products/<int:product_id>/rate": {"program": "int:program_id", "rate": "5"},
     "POST /promoter/market/join": {"program": "program_id"},
     "POST /promoter/share/": {"product": "product_id"},
+    "POST /promoter/share/<link_id>/words": {"text": "Linda"},
+    "POST /merchant/material/words": {"product": "int:product_id", "language": "en"},
+    "PUT /api/v1/links/<link_id>/caption": {"language": "en", "text": "Linda"},
+    "PUT /api/v1/materials/<material_id>/files/<position>": {"content": "AAAA"},
+    "PATCH /api/v1/captions/<caption_id>": {"text": "Linda"},
+    "POST /api/v1/captions": {"product": "product_id", "language": "en", "text": "Linda"},
+    "POST /api/v1/materials": {"product": "product_id", "text": "Linda"},
 }  # fmt: skip
 REFUSED_FOR_OTHER_REASONS = {409, 412, 422}
 ACT_BY_GET = {"merchant.take_consent"}  # where another site sends people back to

@@ -17,7 +17,8 @@ from affiliate.commissions.models import Commission, Simulation
 from affiliate.db import db, unit_of_work
 from affiliate.intake.models import Event
 from affiliate.ledger.models import Account, BookClose
-from affiliate.links.models import Link
+from affiliate.links.models import ContentItem, Link, ShortDomain
+from affiliate.material.models import Caption, Look, Material
 from affiliate.notices import service as notices
 from affiliate.notices.models import Notice
 from affiliate.orders.models import Order
@@ -29,7 +30,7 @@ from affiliate.payouts.models import (
     Withdrawal,
     WriteOff,
 )
-from affiliate.people import joining, service
+from affiliate.people import joining, pictures, service
 from affiliate.people.models import (
     ApiKey,
     ApprovalLimit,
@@ -67,7 +68,8 @@ ROWS: dict[str, tuple[str, Any]] = {
     "file_id": ("fil", PayoutFile), "account": ("lac", Account), "rule_id": ("rul", CommissionRule),
     "group_id": ("grp", Group), "coupon_id": ("cpn", Coupon), "sharer_id": ("shr", Sharer),
     "grade_id": ("grd", Grade), "claim_id": ("clm", Claim), "case_id": ("rsk", Case),
-    "product_group_id": ("pgr", ProductGroup),
+    "product_group_id": ("pgr", ProductGroup), "material_id": ("mat", Material),
+    "caption_id": ("cap", Caption),
     "simulation_id": ("sim", Simulation), "rate_id": ("agr", AgencyRate),
     "withdrawal_id": ("wdr", Withdrawal), "write_off_id": ("wof", WriteOff),
     "exception_id": ("exc", ApprovalException),
@@ -209,6 +211,8 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
         "profile_id": ("txp", first(TaxProfile, payee_id=promoter_id, payee_kind="promoter")),
         "agency_profile": ("txp", first(TaxProfile, payee_kind="agency")),
         "agency_id": ("agn", ours.agency),
+        "content_id": ("cnt", first(ContentItem, promoter_id=promoter_id)),
+        "domain_id": ("dom", first(ShortDomain)),
         "limit_id": ("lim", first(ApprovalLimit, user_id=ours.checker.id)),
         "delegation_id": ("dlg", first(Grant, delegated_by=ours.checker.id)),
         "agency_account": ("acc", first(PayoutAccount, payee_kind="agency")),
@@ -231,6 +235,10 @@ def name_places(world: World, ours: House, owner: User, friend: Promoter) -> Non
             "lac", merchant_id, first(Account, merchant_id=merchant_id, kind="available").id
         ),
         "rail": "sandbox",
+        "nonce": "0" * 32,
+        "position": "1",
+        "name": db.session.get(Look, merchant_id).logo,
+        "mark": pictures.keep(promoter_id, b"a picture").mark,
     }
 
 

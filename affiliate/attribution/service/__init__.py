@@ -10,6 +10,7 @@ from affiliate.attribution.service.claims import (
     claim,
     refuse,
 )
+from affiliate.attribution.service.joining import behind
 from affiliate.attribution.service.owning import (
     Taken,
     add_coupon,
@@ -29,6 +30,7 @@ __all__ = [
     "add_coupon",
     "add_sharer",
     "bar",
+    "behind",
     "change_evidence",
     "choose",
     "claim",

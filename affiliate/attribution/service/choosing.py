@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from affiliate import ids
 from affiliate.attribution import rules
 from affiliate.attribution.models import Attribution, Claim, ClaimState, Coupon, Sharer
-from affiliate.attribution.rules import Choice, Offer, Span, Touch, When
+from affiliate.attribution.rules import Choice, Offer, Span, Touch, When, Won
 from affiliate.attribution.service.binding import Bindings, Bond
+from affiliate.attribution.service.joining import OPENS, OWN, Groups, Opener
 from affiliate.catalog import queries as catalog
 from affiliate.db import among, db, inserting
 from affiliate.links import queries as links
@@ -55,6 +56,7 @@ class Credit:
     claim_id: int | None = None
     refusal: str | None = None
     barred: bool = False
+    opens: bool = False  # others of its group may follow it, or did
     choice: list[Any] = field(default_factory=list)
     frozen: Any = None
 
@@ -81,29 +83,32 @@ def choose(
     accepted since. What paid orders bind is written along.
     """
     order_ids = [order.id for order in orders]
+    groups = Groups.of(merchant_id, orders)
     known, claims = _known(merchant_id, order_ids), _accepted(merchant_id, order_ids)
 
-    def is_fresh(order: Stored) -> bool:
+    def is_fresh(order: Stored, opener: Opener | None = None) -> bool:
         row, claim = known.get(order.id), claims.get(order.id)
         if row is None or (claim and claim.id) != row.claim_id:
             return True
-        return order.id not in settled and row.trace["of"] != candidates_of(order)
+        return order.id not in settled and not _is_of(row.trace["of"], order, opener)
 
-    fresh = {order.id for order in orders if is_fresh(order)}
+    # Whether an order of a group is, its opener may decide, which may be in this batch.
+    asked = [order for order in orders if order.facts.group_id or is_fresh(order)]
     bindings = Bindings.of(merchant_id, orders)
-    facts = _Facts.of(
-        merchant_id, [order for order in orders if order.id in fresh], claims, bindings, known
-    )
+    facts = _Facts.of(merchant_id, asked, claims, bindings, known, groups)
     credits_: dict[int, Credit] = {}
     for order in sorted(orders, key=_placed):
         row = known.get(order.id)
-        if order.id in fresh:
-            credit = _credit(order, facts, claims.get(order.id))
+        opener = groups.opener_of(order)
+        if is_fresh(order, opener):
+            credit = _credit(order, facts, claims.get(order.id), opener)
             _keep_what_a_person_decided(credit, row)
         else:
             assert row is not None, "what is not fresh is known"
             credit = _as_credit(row)
         credits_[order.id] = credit
+        groups.note(order, credit.source, credit.program_id, credit.credited)
+        credit.opens = credit.source in OPENS or (row is not None and row.source in OPENS)
         _bind(order, credit, facts)
     bindings.write()
     return credits_
@@ -269,6 +274,7 @@ class _Facts:
         claims: Mapping[int, Claim],
         bindings: Bindings,
         known: Mapping[int, Attribution],
+        groups: Groups,
     ) -> "_Facts":
         tokens = {order.id: _tokens(order) for order in orders}
         read = (each for told in tokens.values() for _, each in told)
@@ -291,6 +297,7 @@ class _Facts:
             for each in row.credited
             for part in each["by"]
         }
+        pairs |= {pair for opener in groups.openers.values() for pair in opener.pairs}
         keys = {(merchant_id, program_id) for program_id, _ in pairs}
         people_ids = {promoter_id for _, promoter_id in pairs}
         of_keys = programs.by_keys(keys) if keys else {}
@@ -377,8 +384,10 @@ def _sharing(order: Stored) -> list[tuple[int, str]]:
     return [(order.shop_id, each) for each in order.facts.sharers[:MOST_CODES]]
 
 
-def _credit(order: Stored, facts: _Facts, claim: Claim | None) -> Credit:
-    credit = Credit(order.id, candidates_of(order), claim_id=claim.id if claim else None)
+def _credit(
+    order: Stored, facts: _Facts, claim: Claim | None, opener: Opener | None = None
+) -> Credit:
+    credit = Credit(order.id, _of(order, opener), claim_id=claim.id if claim else None)
     if order.facts.status == Status.STUB or order.facts.placed_at is None:
         credit.choice = [("order_unknown", {})]
         return credit
@@ -389,6 +398,18 @@ def _credit(order: Stored, facts: _Facts, claim: Claim | None) -> Credit:
         shop_id=order.shop_id,
         renewal=order.facts.renewal,
     )
+    if choice.first is not None:
+        credit.candidates = _of(order, None, own=True)
+    elif opener is not None:
+        opened = _opened(order.facts.placed_at, facts, opener)
+        choice = rules.join(
+            choice,
+            opened,
+            placed_at=order.facts.placed_at,
+            shop_id=order.shop_id,
+            renewal=order.facts.renewal,
+        )
+        ignored += _joined(choice, opener)
     credit.choice = [*ignored, *choice.trace]
     first = choice.first
     if first is None:
@@ -416,6 +437,18 @@ def candidates_of(order: Stored) -> str:
         (buyer.external_id, buyer.email_hash, buyer.phone_hash),
     )
     return hashlib.sha256(repr(basis).encode()).hexdigest()[:16]
+
+
+def _of(order: Stored, opener: Opener | None, *, own: bool = False) -> str:
+    """The candidates, and for an order of a group what was seen of that."""
+    if order.facts.group_id is None:
+        return candidates_of(order)
+    seen = OWN if own else opener.mark if opener else ""
+    return f"{candidates_of(order)}:{seen}"
+
+
+def _is_of(known: str, order: Stored, opener: Opener | None) -> bool:
+    return known in (_of(order, opener), _of(order, None, own=True))
 
 
 def _credited(order: Stored, choice: Choice, facts: _Facts) -> list[dict[str, Any]]:
@@ -552,6 +585,40 @@ def _from_bond(bond: Bond, placed_at: datetime, facts: _Facts) -> Touch:
         "binding",
         protected=placed_at < bond.protected_until,
     )
+
+
+def _opened(placed_at: datetime, facts: _Facts, opener: Opener) -> list[Won]:
+    """Those credited with the opener, as touches of the instant when it was placed."""
+    return [
+        Won(
+            None if each["products"] is None else frozenset(each["products"]),
+            tuple(
+                _touch(
+                    facts,
+                    opener.program_id,
+                    part["promoter"],
+                    "group",
+                    opener.placed_at,
+                    placed_at,
+                    f"order:{opener.number}",
+                    link_id=part["link"],
+                    content=part["content"],
+                )
+                for part in each["by"]
+            ),
+        )
+        for each in opener.credited
+    ]
+
+
+def _joined(choice: Choice, opener: Opener) -> list[Note]:
+    """In words, to each who is credited."""
+    came_by = {part["promoter"]: part["source"] for each in opener.credited for part in each["by"]}
+    winners = dict.fromkeys(touch.promoter_id for won in choice.won for touch in won.touches)
+    return [
+        ("joined_group", {"order": opener.number, "by": came_by[who], "promoter": who})
+        for who in winners
+    ]
 
 
 def _touch(

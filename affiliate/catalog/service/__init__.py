@@ -32,6 +32,7 @@ from affiliate.catalog.service.shops import (
     create_shop,
     disconnect_shop,
     keys,
+    set_miniprogram,
     webhook_secrets,
 )
 
@@ -63,6 +64,7 @@ __all__ = [
     "leave_unseen",
     "put_products",
     "see_products",
+    "set_miniprogram",
     "take_products",
     "take_reviews",
     "webhook_secrets",

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -51,6 +52,9 @@ class Keys:
         if name == "webhook_secret":
             return self.secrets
         return tuple(_good_now(self.given.get(ROTATING[name], ())))
+
+
+_MINI = {"appid": re.compile(r"wx[0-9a-f]{16}"), "path": re.compile(r"[A-Za-z0-9_/-]{1,200}")}
 
 
 class ShopExists(Conflict):
@@ -168,6 +172,18 @@ def change_shop(
     shop.version += 1
     db.session.flush()
     return made
+
+
+def set_miniprogram(shop: Shop, mini: Mapping[str, str] | None) -> None:
+    """The shop inside of WeChat, {"appid", "path"}: links with such a target lead there."""
+    for name, text in (mini or {}).items():
+        if not _MINI[name].fullmatch(text):
+            raise invalid(f"/miniprogram/{name}", f"bad_{name}", _(
+                "A mini program is named by its AppID, like wx0123456789abcdef, and by a page of"
+                " it, like pages/goods/one."
+            ))  # fmt: skip
+    shop.miniprogram = dict(mini) if mini else None
+    db.session.flush()
 
 
 def webhook_secrets(shop: Shop | Door) -> list[str]:

@@ -21,7 +21,8 @@ OPEN = frozenset(
     f"account.{name}"
     for name in (
         "sign_in check_sign_in code check_code sign_out join take_in sent confirm confirmed "
-        "forgot ask asked reset choose"
+        "forgot ask asked reset choose by_code send_code enter check_entry send_again "
+        "go_to_provider come_back"
     ).split()
 )
 personal = guard()
@@ -38,7 +39,7 @@ def tabs() -> dict[str, Any]:
 
 
 def _tabs() -> list[tuple[str, Any, None, bool]]:
-    shown = [("profile", _("Profile")), ("security", _("Security"))]
+    shown = [("profile", _("Profile")), ("security", _("Security")), ("data", _("My data"))]
     if current_person().holds(Role.OPERATOR):
         shown.append(("outbox", _("Outbox")))
     here = request.path
@@ -48,10 +49,13 @@ def _tabs() -> list[tuple[str, Any, None, bool]]:
 
 def init_app(app: Flask) -> None:
     from affiliate.consoles.account import (  # noqa: F401
+        codes,
         joining,
+        leaving,
         outbox,
         passwords,
         profile,
+        providers,
         security,
         signing_in,
     )

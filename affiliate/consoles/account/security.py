@@ -13,7 +13,7 @@ from affiliate.consoles.session import SignedIn, current_person
 from affiliate.errors import AffiliateError, Invalid
 from affiliate.i18n import _
 from affiliate.links import share
-from affiliate.people import browsers, second_factor, service, sessions, tries
+from affiliate.people import browsers, openid, second_factor, service, sessions, tries
 
 CODE_LENGTH = len("123 456")
 
@@ -40,6 +40,9 @@ def _page(wrong: dict[str, object] | None = None, status: int = 200) -> Response
         codes_left=second_factor.codes_left(person.user.id),
         has_factor=person.user.totp_secret is not None,
         sessions=_shown(person),
+        has_password=person.user.password_hash is not None,
+        connected={each.issuer for each in openid.identities_of(person.user.id)},
+        providers=openid.providers().values(),
     )
 
 
@@ -73,7 +76,9 @@ def change_password() -> ResponseReturnValue:
 
 
 def _check_password(person: SignedIn) -> None:
-    """An open laptop is not its owner."""
+    """An open laptop is not its owner. Who joined by a code has no password yet."""
+    if person.user.password_hash is None:
+        return
     tries.count(sessions.PASSWORDS, f"again/{person.user.id}")
     if not keys.password_fits(person.user.password_hash, secret_typed("password")):
         raise WrongPassword(_("This is not your present password."))

@@ -19,7 +19,7 @@ from affiliate.consoles.account.doors import (
 from affiliate.consoles.session import current_person, own_path, signed_in, this_browser
 from affiliate.errors import AffiliateError, NotFound
 from affiliate.i18n import _
-from affiliate.people import joining, second_factor, service, sessions
+from affiliate.people import joining, openid, second_factor, service, sessions
 from affiliate.people.models import Role, User, UserSession
 from affiliate.people.tries import TooManyTries
 
@@ -43,14 +43,19 @@ def check_sign_in() -> ResponseReturnValue:
         return _page(refusal.message, 429, refusal.retry_after)
     if user is None:
         return _page(_("E-mail address and password do not belong together."), 422)
-    if demo.is_demo(user) and not on_this_machine():
-        return _page(_("Demo people sign in on the machine that runs Tuike only."), 403)
     if user.unconfirmed_since is not None:
         joining.ask_for_confirmation(user)
         return page("account/sent.html")
+    return let_in(user)
+
+
+def let_in(user: User, *, way: str | None = None) -> ResponseReturnValue:
+    """Whoever proved to be this user: in, or one step further where there is a second factor."""
+    if demo.is_demo(user) and not on_this_machine():
+        return _page(_("Demo people sign in on the machine that runs Tuike only."), 403)
     if user.totp_secret is not None:
         return _ask_second_factor(user)
-    return _enter(user)
+    return _enter(user, way=way)
 
 
 def _page(refusal: object = None, status: int = 200, wait: int | None = None) -> Response:
@@ -61,15 +66,16 @@ def _page(refusal: object = None, status: int = 200, wait: int | None = None) ->
         refusal=refusal,
         next=own_path(request.values.get("next")),
         email=typed("email") or request.args.get("email", ""),
+        providers=openid.providers().values(),
         cast=demo.cast(),
     )
 
 
-def _enter(user: User, *, by_otp: bool = False) -> ResponseReturnValue:
+def _enter(user: User, *, by_otp: bool = False, way: str | None = None) -> ResponseReturnValue:
     opened = sessions.open_whole(user, this_browser(), by_otp=by_otp)
     response = redirect("/", 303)
     door.enter(response, opened, user)
-    response.location = own_path(request.values.get("next")) or door.home()
+    response.location = way or own_path(request.values.get("next")) or door.home()
     return response
 
 

@@ -21,6 +21,7 @@ from affiliate.consoles.session import current_caller, current_merchant_id
 from affiliate.db import db
 from affiliate.errors import AffiliateError
 from affiliate.i18n import _, _n
+from affiliate.intake import service as intake
 from affiliate.orders.models import Order
 from affiliate.people import queries as people
 from affiliate.people.rules import Right
@@ -64,7 +65,7 @@ def decide_claim(claim_id: int, decision: str) -> ResponseReturnValue:
             confirmed = request.form.get("confirmed") == "1"
             with db.session.begin_nested():
                 commissions.accept_claim(
-                    claim, by=by, reason=reason, confirmed=confirmed, look=risk.look
+                    claim, by=by, reason=reason, confirmed=confirmed, look=intake.look
                 )
             flash(_("The order is credited to who claimed it."), "done")
         else:

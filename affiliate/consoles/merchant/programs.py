@@ -13,7 +13,7 @@ from affiliate.db import db
 from affiliate.errors import AffiliateError, Invalid
 from affiliate.i18n import _
 from affiliate.people.rules import Right
-from affiliate.programs import queries, service
+from affiliate.programs import queries, service, utm
 from affiliate.programs.models import Membership, Program, SoldOut, Terms
 from affiliate.programs.rules import Offer
 
@@ -48,6 +48,7 @@ def create_program() -> ResponseReturnValue:
             name=_name(),
             enrolment=request.form.get("enrolment", "open"),
             sold_out=_sold_out(),
+            utm=_utm(),
             offer=Offer(**_typed_terms()),
         )
     except AffiliateError as refusal:
@@ -76,6 +77,7 @@ def change_program(program_id: int) -> ResponseReturnValue:
             "name": _name(),
             "enrolment": request.form.get("enrolment", found.enrolment),
             "sold_out": _sold_out(),
+            "utm": _utm(),
             **_typed_terms(),
         }
         service.change_program(found, changes)
@@ -102,6 +104,12 @@ def _name() -> str:
 def _sold_out() -> SoldOut:
     typed = request.form.get("sold_out", SoldOut.REDIRECT)
     return SoldOut(typed) if typed in set(SoldOut) else SoldOut.REDIRECT
+
+
+def _utm() -> dict[str, str] | None:
+    """None where nothing is typed: then our own two parameters are added."""
+    typed = {name: request.form.get(name, "").strip()[:500] for name in utm.NAMES}
+    return utm.checked({name: text for name, text in typed.items() if text} or None)
 
 
 def _typed_terms() -> dict[str, Any]:
@@ -132,6 +140,8 @@ def _form(
         terms=terms,
         typed=typed,
         refusal=refusal,
+        utm_names=utm.NAMES,
+        utm_places=utm.PLACES,
         may_write=current_caller().may(Right.RUN_MERCHANT),
     )
     return page, refusal.status if refusal else 200

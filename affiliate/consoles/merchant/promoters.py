@@ -8,6 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate.consoles import lists
+from affiliate.consoles.channels import CHANNELS
 from affiliate.consoles.merchant import bp
 from affiliate.consoles.merchant.overview import waiting_applications
 from affiliate.consoles.session import current_caller, current_merchant_id
@@ -40,6 +41,7 @@ def promoters() -> ResponseReturnValue:
         ],
         next=cursor,
         applied=waiting_applications(merchant_id),
+        kinds=CHANNELS,
         may_write=current_caller().may(Right.RUN_MERCHANT),
     )
 

@@ -24,6 +24,7 @@ def reports() -> ResponseReturnValue:
         promoters=reporting.leaders("promoter", asked),
         products=reporting.leaders("product", asked),
         links=reporting.leaders("link", asked),
+        contents=reporting.leaders("content_item", asked),
         assists=store.assists(asked),
         money=reporting.money,
     )

@@ -154,6 +154,17 @@ def new_secret(shop_id: int) -> ResponseReturnValue:
     return connected(found, service.change_shop(found, credentials={}))
 
 
+@bp.post("/shops/<int:shop_id>/miniprogram")
+def change_mini_program(shop_id: int) -> ResponseReturnValue:
+    """The shop inside of WeChat; nothing typed: there is none."""
+    current_caller().require(Right.RUN_MERCHANT, current_merchant_id())
+    found = own(shop_id, lock=True)
+    typed = {name: request.form.get(name, "").strip()[:300] for name in ("appid", "path")}
+    service.set_miniprogram(found, typed if any(typed.values()) else None)
+    flash(_("Saved."), "done")
+    return redirect(url_for("merchant.shop", shop_id=shop_id), 303)
+
+
 @bp.post("/shops/<int:shop_id>/credentials")
 def change_credentials(shop_id: int) -> ResponseReturnValue:
     """Only what was typed is changed."""

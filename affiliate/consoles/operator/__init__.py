@@ -17,10 +17,21 @@ from affiliate.consoles.operator import (  # noqa: E402
     agencies,
     approvals,
     audit_log,
+    domains,
     health,
     keys,
     merchants,
     users,
 )
 
-__all__ = ["agencies", "approvals", "audit_log", "bp", "health", "keys", "merchants", "users"]
+__all__ = [
+    "agencies",
+    "approvals",
+    "audit_log",
+    "bp",
+    "domains",
+    "health",
+    "keys",
+    "merchants",
+    "users",
+]

@@ -12,7 +12,7 @@ from affiliate import clock, i18n, ids
 from affiliate.catalog.models import Product, Shop
 from affiliate.commissions import service as commissions
 from affiliate.consoles import lists
-from affiliate.consoles.promoter import bp
+from affiliate.consoles.promoter import bp, recommending
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import Forbidden, NotFound
@@ -35,6 +35,8 @@ from affiliate.programs.models import (
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
+LOOKING = frozenset({"q", "program", "country", "cursor"})  # then people know what they want
+WORDS = 6  # of what is looked for
 
 
 class Stopped(Forbidden):
@@ -92,12 +94,33 @@ def market() -> ResponseReturnValue:
         country=country,
         countries=[(each, i18n.locale().territories[each]) for each in countries],
         goods=goods_of(found, mine, promoter.id),
+        advised=[] if LOOKING & set(request.args) else _advised(promoter.id, mine),
         next=cursor,
         mine=mine,
         merchants={each.program.merchant_id for each in mine},
         grades=_grades(promoter.id, mine),
         offers=[each for each in places if each.state != MembershipState.ACTIVE],
     )
+
+
+def _advised(promoter_id: int, mine: Sequence[Place]) -> list[tuple[Goods, Any]]:
+    """What may be shared next, with the reason; nothing where nothing was sold so far."""
+    merchants = sorted({each.program.merchant_id for each in mine})
+    reasons = {
+        (each.merchant_id, each.product_id): each.reason
+        for each in recommending.advice(promoter_id, merchants)
+    }
+    if not reasons:
+        return []
+    keys = sa.tuple_(Product.merchant_id, Product.id).in_(list(reasons))
+    in_stock = sa.or_(Product.stock.is_(None), Product.stock > 0)
+    rows = db.session.scalars(visible(promoter_id).where(keys, in_stock)).all()
+    products = {(row.merchant_id, row.id): row for row in rows}
+    best = [products[key] for key in reasons if key in products][: recommending.SHOWN]
+    return [
+        (each, reasons[each.product.merchant_id, each.product.id])
+        for each in goods_of(best, mine, promoter_id)
+    ]
 
 
 def _grades(promoter_id: int, mine: Sequence[Place]) -> list[tuple[str, str]]:
@@ -278,16 +301,22 @@ def _asked_country(countries: Collection[str], home: str | None) -> str | None:
     return home if home in countries and not looking else None
 
 
+def _has(word: str) -> sa.ColumnElement[bool]:
+    """Every word, wherever it stands, accents and wide letters or not. The index of pairs of
+    letters finds candidates; that the pairs are one word is looked at in those alone.
+    """
+    plain = sa.func.plain_text
+    words = plain(Product.title + " " + sa.func.coalesce(Product.category, ""))
+    pairs: Any = Product.grams
+    there = sa.func.strpos(words, plain(word)) > 0
+    is_letter = len(word) == 1 and word < "⺀"  # of an alphabet: no pair, and no word by itself
+    return there if is_letter else pairs.contains(sa.func.text_grams(word)) & there
+
+
 def _chosen(promoter_id: int, mine: Iterable[Place], country: str | None) -> sa.Select[Any]:
     found = visible(promoter_id, country)
-    wanted = request.args.get("q", "").strip()
-    if wanted:
-        found = found.where(
-            sa.or_(
-                Product.title.icontains(wanted, autoescape=True),
-                Product.category.icontains(wanted, autoescape=True),
-            )
-        )
+    for word in request.args.get("q", "").replace("\0", "")[:100].split()[:WORDS]:
+        found = found.where(_has(word))
     asked = request.args.get("program")
     place = next((each for each in mine if each.key == asked), None)
     if place is not None:

@@ -13,15 +13,16 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, codes, market
+from affiliate.consoles.promoter import bp, codes, market, material
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
 from affiliate.i18n import _
 from affiliate.insight import queries as insight
-from affiliate.links import captions, service
+from affiliate.links import captions, domains, service, spoken
 from affiliate.links import share as sharing
 from affiliate.links.models import Link
+from affiliate.material import service as posters
 from affiliate.programs.models import MembershipState, Program
 
 LINKS = 30
@@ -44,9 +45,8 @@ def links() -> ResponseReturnValue:
     found, cursor = lists.page(mine, [Link.id], limit=LINKS)
     return render_template(
         "promoter/links.html",
-        rows=_rows(promoter_id, found),
+        rows=rows_of(promoter_id, found),
         next=cursor,
-        url=sharing.short_url,
         codes=[] if request.args.get("cursor") else codes.of(promoter_id),
     )
 
@@ -62,31 +62,34 @@ def make_link() -> ResponseReturnValue:
     if not offered:
         raise NotFound
     link = _once(offered[0].place.program, promoter_id, product)
-    return redirect(url_for("promoter.sheet", link_id=_key(link)), 303)
+    posters.want_posters(link)
+    return redirect(url_for("promoter.sheet", link_id=key_of(link)), 303)
 
 
 @bp.get("/share/<link_id>")
 def sheet(link_id: str) -> ResponseReturnValue:
     promoter_id = current_promoter_id()
-    link = _own(promoter_id, link_id)
+    link = own_link(promoter_id, link_id)
     product = _product_of(link)
     shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     mine = [p for p in market.places_of(promoter_id) if p.program.id == link.program_id]
     goods = next(iter(market.goods_of([product], mine, promoter_id)), None) if product else None
     tag = _caption_language(shop)
     in_between = product is not None and request.args.get("way") == "page"
-    url = sharing.page_url(link.code) if in_between else sharing.short_url(link.code)
-    caption = captions.caption(
-        tag,
-        shop.country,
-        title=product.title if product else shop.name,
-        price=goods.price if goods else None,
-        url=url,
-    )
+    base = domains.base_of(link)
+    price = goods.price if goods else None
+    title = product.title if product else shop.name
+    known = {
+        "title": title,
+        "price": price,
+        "saves": material.saving(price, goods.list_price if goods else None),
+        "url": (sharing.page_url if in_between else sharing.short_url)(link.word, base),
+    }
+    parts = material.on_sheet(link, product, shop, tag, known)
     return render_template(
         "promoter/sheet.html",
         link=link,
-        url=url,
+        url=known["url"],
         qr=url_for("pages.qr_svg" if in_between else "links.qr_svg", code=link.code),
         ways=_ways(in_between=in_between) if product else [],
         product=product,
@@ -98,9 +101,10 @@ def sheet(link_id: str) -> ResponseReturnValue:
             (layout.here_with(caption=each), i18n.LANGUAGES[each], None, each == tag)
             for each in _buyers_first(shop)
         ],
-        caption=caption,
         label=captions.label(tag),
-        whatsapp=f"https://wa.me/?{urlencode({'text': caption})}",
+        spoken=spoken.text(link, title, tag=tag, base=base),
+        whatsapp=f"https://wa.me/?{urlencode({'text': parts['caption']})}",
+        **parts,
     )
 
 
@@ -155,7 +159,7 @@ def _once(program: Program, promoter_id: int, product: Product) -> Link:
     return found or service.create_link(program, promoter_id, product=product)
 
 
-def _own(promoter_id: int, link_id: str) -> Link:
+def own_link(promoter_id: int, link_id: str) -> Link:
     """Somebody else's link is no link here."""
     try:
         merchant_id, row_id = ids.decode_pair("lnk", link_id)
@@ -175,11 +179,11 @@ def _product_of(link: Link) -> Product | None:
     return db.session.get(Product, (link.merchant_id, link.product_id))
 
 
-def _key(link: Link) -> str:
+def key_of(link: Link) -> str:
     return ids.encode("lnk", link.merchant_id, link.id)
 
 
-def _rows(promoter_id: int, found: Sequence[Link]) -> list[Row]:
+def rows_of(promoter_id: int, found: Sequence[Link]) -> list[Row]:
     if not found:
         return []
     goods = {(each.merchant_id, each.product_id) for each in found if each.product_id}
@@ -213,7 +217,7 @@ def _rows(promoter_id: int, found: Sequence[Link]) -> list[Row]:
 def _row(link: Link, product: Product | None, shop: Shop, clicks: int, orders: int) -> Row:
     return Row(
         link,
-        _key(link),
+        key_of(link),
         product.title if product else shop.name,
         product.image_url if product else None,
         clicks,

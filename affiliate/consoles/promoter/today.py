@@ -5,11 +5,14 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from affiliate import i18n
+from affiliate import clock, i18n
 from affiliate.consoles.currencies import currency_of
-from affiliate.consoles.promoter import bp, figures
+from affiliate.consoles.promoter import bp, figures, tasks
+from affiliate.consoles.promoter.figures import Today
 from affiliate.consoles.promoter.orders import recent
-from affiliate.consoles.session import current_promoter_id
+from affiliate.consoles.session import current_person, current_promoter_id
+from affiliate.fx import service as fx
+from affiliate.fx.service import Shown
 from affiliate.people import queries as people
 
 
@@ -26,9 +29,19 @@ def live() -> ResponseReturnValue:
 
 def _news() -> dict[str, Any]:
     promoter = people.promoter(current_promoter_id())
+    found = figures.today(promoter.id, i18n.zone(), usual=currency_of(promoter.country or ""))
     return {
-        "figures": figures.today(
-            promoter.id, i18n.zone(), usual=currency_of(promoter.country or "")
-        ),
+        "figures": found,
+        "total": _total(found),
+        "tasks": tasks.waiting(promoter.id),
         "orders": recent(promoter.id),
     }
+
+
+def _total(found: Today) -> Shown | None:
+    """What was earned this month as one sum, for who reads sums in a currency of their own."""
+    wanted = current_person().user.currency
+    if wanted is None or {each.currency for each in found.earned} <= {wanted}:
+        return None
+    months = [(each.month, each.currency) for each in found.earned]
+    return fx.total(months, wanted, clock.now().astimezone(i18n.zone()).date())

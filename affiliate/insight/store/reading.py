@@ -30,6 +30,7 @@ _OF_LINKS: Mapping[str, Any] = MappingProxyType(
         "promoter": Link.promoter_id,
         "link": Link.id,
         "content": Link.content,
+        "content_item": Link.content_id,
     }
 )
 _OF_ORDERS: Mapping[str, Any] = MappingProxyType(
@@ -43,6 +44,7 @@ _OF_ORDERS: Mapping[str, Any] = MappingProxyType(
     }
 )
 GROUPS = ("day", *_OF_LINKS)
+_OF_SEVERAL = ("day", "promoter", "content_item")
 _CLICKS = ("clicks", "valid_clicks", "visitors", "scans")
 _ORDERS = ("orders", "paid_orders", "kept_orders", "revenue", "refunds", "commission", "earned")
 
@@ -155,7 +157,7 @@ def _clicks(by: str, asked: Question) -> Any:
 def _orders(by: str, asked: Question, *columns: Any) -> Any:
     key = OrderDay.day if by == "day" else _OF_ORDERS[by]
     found: Any = sa.select(key.label("key"), _merchant(by, OrderDay.merchant_id), *columns)
-    if {by, *asked.only} & {"product", "content"}:
+    if {by, *asked.only} & {"product", "content", "content_item"}:
         found = found.join(Link, Link.id == OrderDay.link_id)
     found = _scoped(found, asked, OrderDay).where(key.is_not(None))
     if by not in ("day", "merchant", "shop"):
@@ -244,15 +246,13 @@ def _sums(table: Any, names: Collection[str]) -> list[Any]:
 
 
 def _merchant(by: str, column: Any) -> Any:
-    """Days are everybody's; ids are a merchant's; promoters and contents may have several."""
-    return (
-        sa.literal(0).label("merchant") if by in ("day", "promoter") else column.label("merchant")
-    )
+    """Days are everybody's; ids are a merchant's; promoters and their content may have several."""
+    return sa.literal(0).label("merchant") if by in _OF_SEVERAL else column.label("merchant")
 
 
 def _grouped(found: Any, by: str, key: Any, merchant: Any) -> Any:
     found = found.group_by(key)
-    return found if by in ("day", "promoter") else found.group_by(merchant)
+    return found if by in _OF_SEVERAL else found.group_by(merchant)
 
 
 def _ordered(by: str, rank: str) -> list[Any]:

@@ -15,7 +15,7 @@ from affiliate.catalog.service import Keys
 from affiliate.intake import reading
 from affiliate.intake.api import BUSY, Answer, Api, Ask, Client, Page, Window, next_cursor
 from affiliate.intake.catalogue.shopify import API, CATALOGUE
-from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
+from affiliate.intake.platforms.carriers import NAMES, group, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, by_content
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine, RefundNotice
@@ -113,6 +113,7 @@ def _order(body: Node) -> Order:
         refunded_fully=money.text() == "refunded",
         customer=_customer(body),
         tokens=tuple(_tokens(body)),
+        group_id=_group(body),
         coupons=tuple(
             each.get("code").text()
             for each in body.get("discount_codes").items()
@@ -210,20 +211,24 @@ def _checkout(body: Node) -> str | None:
 
 def _tokens(body: Node) -> Iterator[str]:
     """Cart attributes, line properties, then the landing page of the visit."""
-    yield from _named(body.get("note_attributes"))
-    for line in body.get("line_items").items():
-        yield from _named(line.get("properties"))
+    for pair in _attributes(body):
+        name, value = pair.get("name").value, pair.get("value").value
+        # Buyers and apps write anything here; only a text in our field is ours.
+        if name in NAMES and isinstance(value, str):
+            yield pair.get("value").text()
     landing = body.get("landing_site")
     if landing:
         yield from tokens_in_url(landing.text())
 
 
-def _named(pairs: Node) -> Iterator[str]:
-    for pair in pairs.items():
-        name, value = pair.get("name").value, pair.get("value").value
-        # Buyers and apps write anything here; only a text in our field is ours.
-        if name in NAMES and isinstance(value, str):
-            yield pair.get("value").text()
+def _group(body: Node) -> str | None:
+    return group((each.get("name").value, each.get("value").value) for each in _attributes(body))
+
+
+def _attributes(body: Node) -> Iterator[Node]:
+    yield from body.get("note_attributes").items()
+    for line in body.get("line_items").items():
+        yield from line.get("properties").items()
 
 
 def _money(node: Node, currency: str) -> int:

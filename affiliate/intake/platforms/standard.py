@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from affiliate import clock, security
 from affiliate.catalog.service import Keys
-from affiliate.intake.platforms.carriers import tokens_in_url
+from affiliate.intake.platforms.carriers import is_group, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, not_signed
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import (
@@ -106,6 +106,7 @@ def read(body: Node) -> Sequence[Order | RefundNotice]:
             tokens=_tokens(told),
             coupons=tuple(each.text() for each in told.get("coupons").items()),
             sharers=_sharers(told.get("sharer")),
+            group_id=_group(told.get("group_id")),
             discount=_optional(told.get("discount"), currency),
             shipping=_optional(told.get("shipping"), currency),
             total=told.get("total").money(currency) if told.get("total") else None,
@@ -150,6 +151,13 @@ def _tokens(told: Node) -> tuple[str, ...]:
 def _sharers(node: Node) -> tuple[str, ...]:
     found = node.key_or_none()
     return (found,) if found else ()
+
+
+def _group(node: Node) -> str | None:
+    found = (node.key_or_none() or "").strip()
+    if found and not is_group(found):
+        raise node.refuse("bad_character", "an id is printable text")
+    return found or None
 
 
 def _lines(told: Node, currency: str) -> tuple[Line, ...]:

@@ -14,7 +14,7 @@ from affiliate.intake import reading
 from affiliate.intake.api import Api, Ask, Client, Page, Refused, Window
 from affiliate.intake.catalogue.tiendanube import CATALOGUE
 from affiliate.intake.platforms import parts
-from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
+from affiliate.intake.platforms.carriers import NAMES, group, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform, each_time
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Order, Refund
@@ -80,6 +80,7 @@ def read(body: Node) -> Sequence[Order]:
             refunded_fully=money == "refunded",
             customer=_customer(body.get("customer")),
             tokens=tuple(_tokens(body)),
+            group_id=_group(body.get("extra").value),
             coupons=tuple(
                 each.get("code").text() for each in body.get("coupon").items() if each.get("code")
             ),
@@ -127,6 +128,10 @@ def _tokens(body: Node) -> Iterator[str]:
     landing = body.get("landing_url")
     if isinstance(landing.value, str):
         yield from tokens_in_url(landing.text())
+
+
+def _group(extra: object) -> str | None:
+    return group(extra.items()) if isinstance(extra, dict) else None
 
 
 def _line(node: Node, currency: str) -> Line:

@@ -17,7 +17,7 @@ from affiliate.intake import reading
 from affiliate.intake.api import Api, Ask, Client, Page, Refused, Window
 from affiliate.intake.catalogue.woocommerce import CATALOGUE
 from affiliate.intake.platforms import parts
-from affiliate.intake.platforms.carriers import NAMES, tokens_in_url
+from affiliate.intake.platforms.carriers import NAMES, group, tokens_in_url
 from affiliate.intake.platforms.interface import Knock, Platform
 from affiliate.intake.reading import Node
 from affiliate.orders.facts import Customer, Line, Note, Order, Refund, RefundLine
@@ -106,6 +106,9 @@ def _order(body: Node) -> Order:
         refunded_fully=body.get("status").text() == "refunded",
         customer=_customer(body),
         tokens=tuple(_tokens(body)),
+        group_id=group(
+            (key, value.value) for node in _carriers(body) for key, value in _meta(node)
+        ),
         coupons=tuple(each.get("code").text() for each in body.get("coupon_lines").items()),
         discount=sum(-fee for fee in fees if fee < 0),
         shipping=_money(body.get("shipping_total"), currency),
@@ -134,9 +137,14 @@ def _meta(node: Node) -> Iterator[tuple[object, Node]]:
         yield pair.get("key").value, pair.get("value")
 
 
+def _carriers(body: Node) -> Iterator[Node]:
+    yield body
+    yield from body.get("line_items").items()
+
+
 def _tokens(body: Node) -> Iterator[str]:
     """Our own fields of the order and its lines, then the page where the visit began."""
-    for node in (body, *body.get("line_items").items()):
+    for node in _carriers(body):
         for key, value in _meta(node):
             # Plug-ins write anything here; only a text in our field is ours.
             if key in NAMES and isinstance(value.value, str):

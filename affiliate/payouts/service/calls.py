@@ -332,6 +332,7 @@ def _go_on(payout: Payout, answer: Answer) -> None:
     if answer.said == Said.ACTION_REQUIRED and payout.state == State.ACCEPTED:
         until = {"until": answer.until.isoformat()} if answer.until else {}
         states.move(payout, State.ACTION_REQUIRED, None, until)
+        states.tell([payout])
 
 
 def _detail(answer: Answer) -> dict[str, str]:

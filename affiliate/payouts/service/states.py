@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from affiliate import audit, clock
+from affiliate import audit, clock, events, ids
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import State as EntryState
 from affiliate.db import among, db
 from affiliate.errors import Conflict, NotFound, invalid
+from affiliate.events import Happening
 from affiliate.i18n import _
 from affiliate.ledger import service as ledger
 from affiliate.ledger.service import Code, Posting
@@ -24,6 +25,7 @@ from affiliate.payouts import rails, rules
 from affiliate.payouts.models import Payout, PayoutEvent, PayoutLine, State
 
 # What somebody says about a payout, or a rule: the rest follows from its settlement.
+TOLD = {State.PAID, State.FAILED, State.RETURNED, State.ACTION_REQUIRED}
 DECIDED = {State.PAID, State.FAILED, State.RETURNED, State.CANCELLED}
 
 
@@ -114,6 +116,25 @@ def conclude(found: Sequence[tuple[Payout, Outcome]], by: int | None) -> None:
     postings += _undo([*of[State.FAILED], *of[State.CANCELLED]], by)
     postings += _take_back(back, by)
     ledger.post(postings)
+    tell([payout for payout, _outcome in found])
+
+
+def tell(payouts: Sequence[Payout]) -> None:
+    """Promoters hear of the ends of their payouts, and when one waits for them."""
+    events.record_all(
+        Happening(
+            f"payout.{payout.state}",
+            merchant_id=payout.merchant_id,
+            promoter_id=payout.payee_id,
+            payload={
+                "payout": ids.encode("pay", payout.merchant_id, payout.id),
+                "amount": payout.net,
+                "currency": payout.currency,
+            },
+        )
+        for payout in payouts
+        if payout.payee_kind == "promoter" and payout.state in TOLD
+    )
 
 
 def move_all(

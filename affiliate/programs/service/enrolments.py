@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from affiliate import clock
+from affiliate import clock, events
 from affiliate.db import db
 from affiliate.errors import Conflict, Forbidden, invalid
 from affiliate.i18n import _
@@ -61,13 +61,25 @@ def enrol(program: Program, promoter_id: int, *, by_merchant: bool) -> Membershi
 def approve(member: Membership) -> Membership:
     _require_waiting(member)
     _activate(member)
+    _tell("enrolment.approved", member)
     return member
 
 
 def refuse(member: Membership) -> Membership:
     _require_waiting(member)
     _move(member, MembershipState.REFUSED)
+    _tell("enrolment.refused", member)
     return member
+
+
+def _tell(about: str, member: Membership) -> None:
+    program = queries.program(member.merchant_id, member.program_id)
+    events.record(
+        about,
+        merchant_id=member.merchant_id,
+        promoter_id=member.promoter_id,
+        payload={"program": program.id, "name": program.name},
+    )
 
 
 def end(member: Membership) -> Membership:

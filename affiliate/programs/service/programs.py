@@ -14,6 +14,7 @@ from affiliate.errors import AffiliateError, FieldError, Invalid, invalid
 from affiliate.i18n import _
 from affiliate.people import queries as people
 from affiliate.programs import queries, rules
+from affiliate.programs import utm as templates
 from affiliate.programs.models import BEGINNING, Enrolment, PlanType, Program, SoldOut, Terms
 from affiliate.programs.rules import OFFER_FIELDS, Offer
 from affiliate.programs.service.cuts import tell_of_cut
@@ -44,6 +45,7 @@ def create_program(
     priority: int = 0,
     shop_ids: Collection[int] = (),
     fallback_url: str | None = None,
+    utm: Mapping[str, str] | None = None,
     sold_out: str = SoldOut.REDIRECT,
     risk_threshold: int = 100,
     waiver: Waiver | None = None,
@@ -59,6 +61,7 @@ def create_program(
         shop_ids=_own_shops(merchant_id, shop_ids),
     )
     program.fallback_url = _fallback(program, fallback_url)
+    program.utm = templates.checked(utm)
     _check(program, offer, waiver)
     db.session.add(program)
     db.session.flush()
@@ -81,6 +84,8 @@ def change_program(
     if {"shop_ids", "fallback_url"} & set(changes):
         url = changes.get("fallback_url", program.fallback_url)
         program.fallback_url = _fallback(program, url)
+    if "utm" in changes:
+        program.utm = templates.checked(changes["utm"])
     if "ended" in changes:
         program.ended_at = (program.ended_at or clock.now()) if changes["ended"] else None
     now = queries.latest_terms(program.merchant_id, program.id)
