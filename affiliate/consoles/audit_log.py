@@ -108,6 +108,7 @@ WORDS: Mapping[str, Any] = MappingProxyType(
         "promoter.moved": _p("decision", "Sponsor changed"),
         "user.disabled": _p("decision", "User shut out"),
         "user.enabled": _p("decision", "User let in again"),
+        "user.erased": _p("decision", "User erased at their own wish"),
         "role.granted": _p("decision", "Role given"),
         "second_factor.set_up": _p("decision", "Second factor set up"),
         "second_factor.removed": _p("decision", "Second factor removed"),

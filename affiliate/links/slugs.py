@@ -16,15 +16,15 @@ _SHAPE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # Places of ours, and words that would make a link look like one of the instance's own pages.
 RESERVED = frozenset(
     """
-    account admin administrator affiliate agency api app apps assets auth blog billing cart
-    checkout confirm connect console contact css dashboard demo docs download email feeds file
-    files finance forgot health healthz help home hooks img index invite invoice join joined js
-    kl legal livez login logout mail merchant metrics mobile money new news null oauth official
-    operator password pay payment payout payouts privacy profile promoter rails readyz refund
-    register reset robots root security settings shop shops sign-in sign-out signin signup
-    sitemap static status support system team terms test tuike undefined verify wallet webhook
-    webhooks welcome well-known withdraw withdrawal www guanfang kefu tixian soporte suporte
-    oficial
+    account admin administrator affiliate agency api app apps assets auth billing blog by-code
+    cart checkout confirm connect console contact css dashboard demo docs download email feeds
+    file files finance forgot guanfang health healthz help home hooks img index invite invoice
+    join joined js kefu kl legal livez login logout mail material merchant metrics mobile money
+    new news null oauth official offline oficial operator password pay payment payout payouts
+    privacy profile promoter rails readyz refund register reset robots root security settings shop
+    shops sign-in sign-out signin signup sitemap soporte static status suporte support system team
+    terms test tixian tuike undefined verify wallet webhook webhooks welcome well-known withdraw
+    withdrawal www
     """.split()
 )
 # Of the four languages; whole words only, so that no honest name is hit by chance.

@@ -65,11 +65,11 @@ def test_from_the_market_to_a_shared_link_in_one_tap(phone, town):
 
     page.get_by_role("button", name=re.compile("分享.*Camisa Sol")).click()
 
-    expect(page.locator(".caption")).to_contain_text("[Publicidade] Camisa Sol")
+    expect(page.locator(".caption").first).to_contain_text("[Publicidade] Camisa Sol")
     assert barriers(page) == []
     page.get_by_role("button", name="其他应用").click()
     expect(page.locator("body")).to_have_attribute(
-        "data-shared", page.locator(".caption").inner_text()
+        "data-shared", page.locator(".caption").first.inner_text()
     )
     page.get_by_role("link", name="放大二维码").click()
     expect(page.get_by_role("dialog").get_by_role("img")).to_be_visible()

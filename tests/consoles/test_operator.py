@@ -12,8 +12,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.ids import encode
 from affiliate.intake.models import Event
 from affiliate.jobs import Job
-from affiliate.links import losses
-from affiliate.links import probing
+from affiliate.links import losses, probing
 from affiliate.links.models import ShortDomain
 from affiliate.links.spool import Lost
 from affiliate.people.models import ApiKey, Grant, Merchant, Role, User

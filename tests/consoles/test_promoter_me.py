@@ -8,6 +8,8 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 from PIL import Image
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from affiliate import events, ids
 from affiliate.db import db, unit_of_work
@@ -47,8 +49,10 @@ def photo(size=(900, 600), kind="JPEG", **more):
 
 
 def send_picture(client, content):
-    data = {"picture": (io.BytesIO(content), "me.jpg")}
-    return client.post("/promoter/me/picture", data=data)
+    """As a body that is whole: of a large form werkzeug's client makes a file and leaves it open."""
+    boundary, body = encode_multipart({"picture": FileStorage(io.BytesIO(content), "me.jpg")})
+    kind = f"multipart/form-data; boundary={boundary}"
+    return client.post("/promoter/me/picture", data=body, content_type=kind)
 
 
 def test_a_profile_is_kept_with_emoji_and_followers_as_people_write_them(client, ana, town):

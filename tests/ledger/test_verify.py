@@ -46,11 +46,13 @@ def make_business():
     an_entry(merchant, ana, 1000)
     an_entry(merchant, ana, -200)
     paid = payouts_of(executed(approved(a_settlement(merchant, maker), checker), maker))[0]
-    payouts.mark_paid(merchant.id, paid.id, by=maker.id)
+    with unit_of_work():
+        payouts.mark_paid(merchant.id, paid.id, by=maker.id)
     an_entry(merchant, ana, 250)
     back = payouts_of(executed(approved(a_settlement(merchant, maker), checker), maker))[0]
-    payouts.mark_paid(merchant.id, back.id, by=maker.id)
-    payouts.mark_returned(merchant.id, back.id, by=maker.id, reason="account closed")
+    with unit_of_work():
+        payouts.mark_paid(merchant.id, back.id, by=maker.id)
+        payouts.mark_returned(merchant.id, back.id, by=maker.id, reason="account closed")
     an_entry(merchant, ana, 50)
     payouts_of(a_settlement(merchant, maker))
     an_entry(merchant, bea, 500, state=State.PENDING)

@@ -71,9 +71,9 @@ def sheet(link_id: str) -> ResponseReturnValue:
     promoter_id = current_promoter_id()
     link = own_link(promoter_id, link_id)
     product = _product_of(link)
-    shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     mine = [p for p in market.places_of(promoter_id) if p.program.id == link.program_id]
     goods = next(iter(market.goods_of([product], mine, promoter_id)), None) if product else None
+    shop = db.session.get_one(Shop, (link.merchant_id, link.shop_id))
     tag = _caption_language(shop)
     in_between = product is not None and request.args.get("way") == "page"
     base = domains.base_of(link)
