@@ -49,7 +49,7 @@ def photo(size=(900, 600), kind="JPEG", **more):
 
 
 def send_picture(client, content):
-    """As a body that is whole: of a large form werkzeug's client makes a file and leaves it open."""
+    """As one body: of a large form werkzeug's client makes a file that it leaves open."""
     boundary, body = encode_multipart({"picture": FileStorage(io.BytesIO(content), "me.jpg")})
     kind = f"multipart/form-data; boundary={boundary}"
     return client.post("/promoter/me/picture", data=body, content_type=kind)

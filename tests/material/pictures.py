@@ -16,7 +16,7 @@ def a_picture(kind="JPEG", size=(640, 480), color=(180, 90, 60), **more) -> byte
 
 
 def a_photo(size=(1200, 1200)) -> Image.Image:
-    """Busy everywhere, as a photo of a garden: the worst for the size of a JPEG. Always the same."""
+    """Busy everywhere, as a garden: the worst for the size of a JPEG. Always the same one."""
     noise = np.random.default_rng(7).normal(128, 60, (size[1] // 4, size[0] // 4))
     return Image.fromarray(noise.clip(0, 255).astype(np.uint8)).convert("RGB").resize(size)
 
