@@ -154,6 +154,22 @@ def enrolment_refused(event: Event, _user: User) -> Letter:
     )
 
 
+def order_earned(event: Event, _user: User) -> Letter:
+    """One order, or all that came in together."""
+    number = int(event.payload["orders"])
+    order = event.payload["order"] if number == 1 else ""
+    return Letter(
+        _n(
+            "New order: %(amount)s for you",
+            "%(num)s new orders: %(amount)s for you",
+            number,
+            amount=_amount(event),
+        ),
+        (_("It is yours once the time for returns is over."),),
+        (_("See your orders"), _address(f"/promoter/orders/{order}")),
+    )
+
+
 def payout_paid(event: Event, _user: User) -> Letter:
     return _about_payout(
         event,
@@ -400,6 +416,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "promoter.joined": promoter_joined,
         "enrolment.approved": enrolment_approved,
         "enrolment.refused": enrolment_refused,
+        "order.earned": order_earned,
         "payout.paid": payout_paid,
         "payout.action_required": payout_waits,
         "payout.failed": payout_failed,
@@ -423,6 +440,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
 # What is not here is about safety.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
+        "order.earned": Kind.ORDERS,
         "rate.cut": Kind.PROGRAMS,
         "grade.changed": Kind.PROGRAMS,
         "enrolment.approved": Kind.PROGRAMS,
