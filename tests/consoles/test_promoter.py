@@ -1,5 +1,7 @@
 """The promoter's console: every page works, belongs to one promoter, and names no stranger."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -160,6 +162,28 @@ def test_an_order_says_what_it_brings_when_and_why(client, town):
     assert f"/s/{town.link.code} won" in page
     assert "Line Camisa" in page
     assert "level 2" not in page  # Eva's share is hers alone
+
+
+def test_bound_customers_are_listed_once_without_anything_of_theirs(client, town, clock):
+    with unit_of_work():
+        bound = Town("Mar", binding_days=30, protection_days=7)
+    for _ in range(2):
+        bound.order(client)
+    bound.order(client, customer={"email": "other@example.org"})
+    sign_in(client, bound.user)
+
+    page = client.get("/promoter/orders/customers").text
+    clock.move(days=10)
+    later = client.get("/promoter/orders/customers").text
+    clock.move(days=30)
+    sign_in(client, bound.user)
+
+    assert page.count("Customer ••") == 2
+    assert page.count("30 days left") == page.count("protected for 7 days") == 2
+    assert not re.search("buyer|example.org|98888", page)
+    assert later.count("20 days left") == 2
+    assert "protected for" not in later
+    assert "No customers yet" in client.get("/promoter/orders/customers").text
 
 
 def test_an_order_of_a_group_is_marked_and_says_which_order_opened_it(client, town):
