@@ -1,6 +1,7 @@
 """The promoter's console: every page works, belongs to one promoter, and names no stranger."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -12,11 +13,14 @@ from affiliate.db import db, unit_of_work
 from affiliate.people import joining
 from affiliate.people import service as people
 from affiliate.people.models import Promoter, Role
+from affiliate.settlement.models import Settlement
 from tests.consoles.promoter_town import Town, key_of_newest, statements
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_product
 from tests.factories.orders import a_refund, deliver
 from tests.factories.people import a_merchant, a_promoter, a_user
+
+FINANCE = (Role.FINANCE_MAKER, Role.FINANCE_CHECKER)
 
 PAGES = [
     "/promoter/", "/promoter/live", "/promoter/market/", "/promoter/share/", "/promoter/orders/",
@@ -162,6 +166,36 @@ def test_an_order_says_what_it_brings_when_and_why(client, town):
     assert f"/s/{town.link.code} won" in page
     assert "Line Camisa" in page
     assert "level 2" not in page  # Eva's share is hers alone
+
+
+def test_an_order_says_about_when_it_is_paid_where_the_merchant_has_a_rhythm(client, clock):
+    clock.stand("2026-11-22T12:00:00Z")
+    with unit_of_work():
+        town = Town("Sol")
+    town.order(client)
+    sign_in(client, town.user)
+    path = f"/promoter/orders/{key_of_newest()}"
+    before = client.get(path).text
+    with unit_of_work():
+        maker, checker = (a_user(role, merchant=town.merchant) for role in FINANCE)
+        db.session.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no triggers
+        for day in (1, 8, 15):
+            at = datetime(2026, 11, day, tzinfo=UTC)
+            db.session.add(
+                Settlement(
+                    merchant_id=town.merchant.id, through=at, state="closed", created_by=maker.id,
+                    approved_by=checker.id, approved_at=at, executed_by=maker.id, executed_at=at,
+                    ended_at=at, hash="h",
+                )
+            )  # fmt: skip
+        db.session.flush()
+        db.session.execute(sa.text("SET LOCAL session_replication_role = origin"))
+
+    page = client.get(path).text
+
+    assert "Dec 22, 2026" in page  # when it is released
+    assert "about Dec 27, 2026" in page
+    assert "with the merchant's next settlement" in before
 
 
 def test_bound_customers_are_listed_once_without_anything_of_theirs(client, town, clock):
