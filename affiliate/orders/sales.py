@@ -29,7 +29,8 @@ _SOLD = sa.text("""
         LEFT JOIN LATERAL (
             SELECT sum(coalesce(named.quantity, line.quantity)) AS pieces
             FROM refunds
-            CROSS JOIN LATERAL jsonb_to_recordset(refunds.lines) AS named (line text, quantity bigint)
+            CROSS JOIN LATERAL
+                 jsonb_to_recordset(refunds.lines) AS named (line text, quantity bigint)
             WHERE refunds.merchant_id = orders.merchant_id AND refunds.order_id = orders.id
               AND refunds.status = 'succeeded' AND named.line = line.external_id
         ) AS back ON true

@@ -164,7 +164,8 @@ def test_a_card_says_what_it_saves_oneself_what_rises_and_how_good_the_offer_is(
 
     whole = client.get("/promoter/market/").text
     rising = client.get("/promoter/market/?sort=rising").text
-    sheet = client.post("/promoter/share/", data={"product": encode("prd", town.merchant.id, town.product.id)}).location
+    key = encode("prd", town.merchant.id, town.product.id)
+    sheet = client.post("/promoter/share/", data={"product": key}).location
 
     figures = whole.partition('<dl class="worth">')[2].partition("</dl>")[0]
     assert re.findall("<dd>([^<]+)</dd>", figures) == ["R$35.00", "88%", "12.5%", "7 days"]

@@ -10,7 +10,7 @@ from affiliate.db import db, inserting
 
 
 def keep_sales(merchant_id: int, sold: Mapping[int, tuple[int, int]]) -> None:
-    """By product the pieces of a month, and of its last week; these are all there are from now on."""
+    """By product the pieces of a month and of its last week; these are all there are from now."""
     db.session.execute(sa.delete(Sales).where(Sales.merchant_id == merchant_id))
     if sold:
         now = clock.now()

@@ -24,7 +24,7 @@ class Row:
     sign: str
     shop: str
     order: str
-    ordered_at: datetime
+    ordered_at: datetime | None
     days: int  # that are left; a day that has begun counts
     protected_days: int
 
@@ -46,7 +46,7 @@ def customers() -> ResponseReturnValue:
     )
 
 
-def _row(bound: Bound, shop: str, ordered_at: datetime, now: datetime) -> Row:
+def _row(bound: Bound, shop: str, ordered_at: datetime | None, now: datetime) -> Row:
     return Row(
         bound.customer.hex()[:4].upper(),
         shop,

@@ -37,7 +37,8 @@ from affiliate.programs.models import (
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
-LOOKING = frozenset({"q", "program", "country", "cursor", "sort"})  # then people know what they want
+# Who asks for one of these knows what they want.
+LOOKING = frozenset({"q", "program", "country", "cursor", "sort"})
 WORDS = 6  # of what is looked for
 FEW = 3  # pieces in a week: fewer are chance
 # What of a touch a shop can carry into an order, by the source it is to a program.
@@ -161,10 +162,10 @@ def _advised(promoter_id: int, mine: Sequence[Place]) -> list[tuple[Goods, Any]]
 
 
 def _rising(wanted: sa.Select[Any]) -> Sequence[Product]:
-    """What sells better in this week than before, the most first."""
+    """What sells better this week than before, the most first."""
     sold = sa.and_(Sales.merchant_id == Product.merchant_id, Sales.product_id == Product.id)
-    found = wanted.join(Sales, sold).where(_GAIN > 0, Sales.lately >= FEW).order_by(_GAIN.desc(), Product.id)
-    return db.session.scalars(found.limit(PRODUCTS)).all()
+    found = wanted.join(Sales, sold).where(_GAIN > 0, Sales.lately >= FEW)
+    return db.session.scalars(found.order_by(_GAIN.desc(), Product.id).limit(PRODUCTS)).all()
 
 
 def _grades(promoter_id: int, mine: Sequence[Place]) -> list[tuple[str, str]]:
