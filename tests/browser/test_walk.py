@@ -1,5 +1,6 @@
-"""A promoter's ten minutes on a phone, in Chinese by day and in Portuguese by night: invited, joined,
-something shared, an order that comes while one looks, why it earned what it did, and the money.
+"""A promoter's ten minutes on a phone, in Chinese by day and in Portuguese by night: invited,
+joined, something shared, an order that comes while one looks, why it earned what it did, and the
+money.
 
 What merchant, buyer and bank do meanwhile happens beside it.
 """
