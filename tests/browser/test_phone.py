@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from affiliate import ids
 from affiliate.db import unit_of_work
 from tests.browser.conftest import PHONE
 from tests.consoles.promoter_town import Town
@@ -82,11 +83,12 @@ def test_after_signing_out_nothing_of_a_person_is_left_on_the_phone(visit, town)
     visit.errors[:] = [each for each in visit.errors if "ERR_INTERNET_DISCONNECTED" not in each]
 
 
-@pytest.mark.parametrize("path", ["", "market/", "orders/", "wallet/", "me/"])
+@pytest.mark.parametrize("path", ["", "market/", "share/{link}", "orders/", "wallet/", "me/"])
 def test_nothing_jumps_while_a_page_loads(visit, town, client, path):
     town.order(client)
+    link = ids.encode("lnk", town.merchant.id, town.link.id)
 
-    page = visit(f"/promoter/{path}", size=PHONE, lang="pt-BR", as_=town.user)
+    page = visit(f"/promoter/{path.format(link=link)}", size=PHONE, lang="pt-BR", as_=town.user)
 
     assert page.evaluate(SHIFTS) < 0.05
 

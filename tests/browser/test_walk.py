@@ -40,10 +40,6 @@ INSTALLABLE = """
         prompt: async () => { document.body.dataset.asked = "yes"; },
     }))
 """
-SHIFT = """
-    performance.getEntriesByType("layout-shift").filter((each) => !each.hadRecentInput)
-        .reduce((sum, each) => sum + each.value, 0)
-"""
 
 
 @pytest.fixture
@@ -109,7 +105,6 @@ def test_invited_shared_earned_understood_and_paid(live, visit, client, town, la
     main.locator(".goods form button").click()
     phone.wait_for_url("**/promoter/share/**")
     expect(main.locator(".code-line code").first).to_contain_text("/s/")
-    assert phone.evaluate(SHIFT) < 0.05
 
     # An order comes while Today is open, and tells why it earned what it did.
     dock.nth(0).click()

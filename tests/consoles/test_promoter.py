@@ -24,8 +24,8 @@ FINANCE = (Role.FINANCE_MAKER, Role.FINANCE_CHECKER)
 
 PAGES = [
     "/promoter/", "/promoter/live", "/promoter/market/", "/promoter/share/", "/promoter/orders/",
-    "/promoter/orders/?state=pending", "/promoter/orders/customers", "/promoter/team/", "/promoter/wallet/",
-    "/promoter/wallet/account", "/promoter/wallet/account?kind=iban",
+    "/promoter/orders/?state=pending", "/promoter/orders/customers", "/promoter/team/",
+    "/promoter/wallet/", "/promoter/wallet/account", "/promoter/wallet/account?kind=iban",
 ]  # fmt: skip
 STATEMENTS_MAX = 16  # of Today 15: test_promoter_today.py
 
