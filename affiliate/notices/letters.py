@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from flask import current_app
 
 from affiliate import formats
+from affiliate.commissions.service import telling
 from affiliate.config import Settings
 from affiliate.events import Event
 from affiliate.i18n import _, _n
@@ -23,6 +24,7 @@ from affiliate.people import browsers, joining, service
 from affiliate.people.models import User
 
 RESET_LIVES = timedelta(hours=1)
+ORDERS = telling.EVENT  # the only ones that come by the thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +418,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "promoter.joined": promoter_joined,
         "enrolment.approved": enrolment_approved,
         "enrolment.refused": enrolment_refused,
-        "order.earned": order_earned,
+        ORDERS: order_earned,
         "payout.paid": payout_paid,
         "payout.action_required": payout_waits,
         "payout.failed": payout_failed,
@@ -440,7 +442,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
 # What is not here is about safety.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "order.earned": Kind.ORDERS,
+        ORDERS: Kind.ORDERS,
         "rate.cut": Kind.PROGRAMS,
         "grade.changed": Kind.PROGRAMS,
         "enrolment.approved": Kind.PROGRAMS,

@@ -16,6 +16,7 @@ from pydantic import HttpUrl, SecretStr
 from affiliate import clock as time
 from affiliate import events, security
 from affiliate.db import db, unit_of_work
+from affiliate.events import Event
 from affiliate.notices import push, queries, service
 from affiliate.notices.models import Channel, Kind, Notice, Subscription
 from affiliate.people import sessions
@@ -228,6 +229,12 @@ def test_a_new_order_is_told_once_to_whose_link_it_was_and_wakes_nobody(client, 
     assert "10.00" in here.subject
     assert client.get(here.path).status_code in (302, 303)  # to sign in
     assert (push.held, line.asked, told(Channel.MAIL)) == (True, [], [])
+    clock.stand(DAWN)
+    notices.tell()
+    clock.move(days=31)
+    notices.forget_letters()
+    assert db.session.query(Notice).count() == 0
+    assert db.session.query(Event).filter_by(name="order.earned").count() == 0
 
 
 def test_what_goes_out_together_is_tried_again_together(ana, line, clock):
