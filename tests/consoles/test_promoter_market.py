@@ -194,3 +194,6 @@ def test_a_card_says_what_alone_the_shop_can_track(client, town, platform, only)
 
     small = re.search(r"Loja Sol[^<]*</span>", page.partition('id="goods"')[2])[0]
     assert small == (f"Loja Sol · {only}</span>" if only else "Loja Sol</span>")
+    key = encode("prd", town.merchant.id, town.product.id)
+    sheet = client.post("/promoter/share/", data={"product": key}).location
+    assert ("Links are not tracked in this shop" in client.get(sheet).text) == (only is not None)

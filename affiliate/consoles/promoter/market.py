@@ -98,15 +98,20 @@ class Goods:
         return self.earns if self.place.terms.self_purchase == "rebate" else None
 
     @property
-    def only(self) -> Any:
-        """What alone brings credit in this shop, where links do not; None where they do."""
+    def source(self) -> str | None:
+        """What brings credit in this shop, links before all else; None: nothing by itself."""
         carried = connection(self.shop.platform).carries
-        ways = [
+        ways = (
             source
             for source, carrier in CARRIERS.items()
             if carrier in carried and source in self.place.terms.sources
-        ]
-        return None if "click" in ways else ONLY[ways[0] if ways else None]
+        )
+        return next(ways, None)
+
+    @property
+    def only(self) -> Any:
+        """What alone counts, where links do not."""
+        return None if self.source == "click" else ONLY[self.source]
 
 
 @bp.get("/market/")
