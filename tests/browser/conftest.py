@@ -79,10 +79,13 @@ class Visits:
         self.errors: list[str] = []
         self.wide: list[str] = []
 
-    def leave(self, page: Page) -> None:
-        """Close the page; one wider than its window is remembered."""
+    def measure(self, page: Page) -> None:
+        """A page wider than its window is remembered."""
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             self.wide.append(page.url)
+
+    def leave(self, page: Page) -> None:
+        self.measure(page)
         page.context.close()
         self.pages.remove(page)
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from affiliate import clock as time
+from affiliate.commissions.models import State
 from affiliate.db import db, unit_of_work
 from affiliate.ids import encode
 from affiliate.ledger.models import Account
@@ -164,9 +165,12 @@ def test_a_page_takes_few_statements_however_much_there_is(client, merchant, mak
 def test_what_is_open_is_found_by_an_index(merchant, maker, payee):
     with unit_of_work():
         an_entry(merchant, payee, 500)
+        for _ in range(30):
+            an_entry(merchant, payee, 500, state=State.PAID)
     from affiliate.settlement import outlook
 
-    db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+    for setting in ("ANALYZE entries", "SET LOCAL enable_seqscan = off"):
+        db.session.execute(sa.text(setting))
     wanted = sa.select(sa.func.sum(outlook.Entry.amount)).where(
         outlook.still_owed(frozenset({merchant.id}))
     )

@@ -242,7 +242,7 @@ def test_it_stops_at_once_although_pages_are_open(place):
 
         live.process.send_signal(signal.SIGTERM)
 
-        assert live.process.wait(5) == 0
+        assert live.process.wait(SECONDS) == 0
         assert page.next() is None
 
 

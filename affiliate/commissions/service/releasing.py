@@ -90,10 +90,10 @@ def _release_funded(given: dict[str, Any], lent: int) -> int:
 
 
 def _release(given: dict[str, Any], due: Sequence[int]) -> int:
-    locked = set(_lock(given, due)) if due else set()
+    locked = _lock(given, due) if due else ()
     if not locked:
         return 0
-    given = given | {"commissions": numbers(each for each in due if each in locked)}
+    given = given | {"commissions": numbers(locked)}
     ledger.open_accounts(WHOSE, Kind.AVAILABLE, given)
     return ledger.post_from(RELEASE, given)
 
@@ -215,7 +215,7 @@ WHOSE = f"""
 RELEASE = f"""
     rows AS (
       UPDATE entries e SET state = 'available', released_at = :now, on_hold = NULL
-        FROM unnest(CAST(:commissions AS bigint[])) AS due (commission_id) -- in this order
+        FROM unnest(CAST(:commissions AS bigint[])) AS due (commission_id) -- in order
        WHERE e.merchant_id = :merchant AND e.commission_id = due.commission_id AND {_OPEN}
       RETURNING e.merchant_id, CASE WHEN e.amount > 0 THEN 'release' ELSE 'unrelease' END AS code,
                 'entry:' || e.id AS cause, e.payee_kind, e.payee_id, e.currency,

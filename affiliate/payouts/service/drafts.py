@@ -115,13 +115,6 @@ UP_TO_LAST = """
       AND (currency, payee_kind, payee_id) <=
           (CAST(:last_currency AS char(3)), :last_kind, :last_id)
 """
-# For statements that join verdicts: so that they read the entries of these payees only.
-WITHIN = """
-    AND (entries.currency, entries.payee_kind, entries.payee_id) >
-        (CAST(:after_currency AS char(3)), :after_kind, :after_id)
-    AND (entries.currency, entries.payee_kind, entries.payee_id) <=
-        (CAST(:last_currency AS char(3)), :last_kind, :last_id)
-"""
 OPEN = f"""
     FROM entries
     WHERE merchant_id = :merchant AND state = 'available' AND payee_kind <> 'platform' {NEXT}
@@ -255,25 +248,41 @@ LINES_OF_WITHDRAWALS = sa.text("""
     WHERE verdict = 'asked'
 """)
 
-# Taken without having been locked before: whatever changed since they were judged, shows.
-TAKE = sa.text(f"""
-    WITH taken AS (
+
+def taking(verdict: str) -> str:
+    """The WITH query `taken`: takes the entries of the payees with this verdict.
+
+    They were not locked when they were judged: what changed since then shows in their sums. In
+    the order of their ids, so that most indexes grow page by page and not all over.
+    """
+    return f"""
+    taken AS (
         UPDATE entries SET state = 'reserved'
-        FROM verdicts
-        WHERE verdict = 'pay' AND merchant_id = :merchant AND state = 'available'
-          AND (entries.currency, entries.payee_kind, entries.payee_id)
-              = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
-          AND {TAKEN.replace("amount", "entries.amount")} {WITHIN}
-        RETURNING entries.id, entries.amount, payout_id
-    ), lined AS (
+         WHERE merchant_id = :merchant AND state = 'available' AND {TAKEN}
+           AND id = ANY (ARRAY(
+             SELECT open.id
+               FROM (SELECT id, currency, payee_kind, payee_id {OPEN} {UP_TO_LAST} AND {TAKEN}
+                      AND EXISTS (SELECT FROM verdicts WHERE verdict = '{verdict}')
+                     OFFSET 0) AS open
+               JOIN verdicts USING (currency, payee_kind, payee_id)
+              WHERE verdict = '{verdict}'
+              ORDER BY open.id))
+        RETURNING id, currency, payee_kind, payee_id, amount
+    )"""  # noqa: S608
+
+
+TAKE = sa.text(f"""
+    WITH {taking("pay")}, lined AS (
         INSERT INTO payout_lines (merchant_id, payout_id, entry_id, amount, live)
-        SELECT :merchant, payout_id, id, amount, true FROM taken
+        SELECT :merchant, payout_id, taken.id, taken.amount, true
+          FROM taken JOIN verdicts USING (currency, payee_kind, payee_id)
     )
-    SELECT payout_id FROM (
-        SELECT payout_id, amount FROM taken
-        UNION ALL SELECT payout_id, -amount FROM verdicts WHERE verdict = 'pay'
+    SELECT payee_id FROM (
+        SELECT currency, payee_kind, payee_id, amount FROM taken
+        UNION ALL
+        SELECT currency, payee_kind, payee_id, -amount FROM verdicts WHERE verdict = 'pay'
     ) AS both_sides
-    GROUP BY payout_id HAVING sum(amount) <> 0 LIMIT 1
+    GROUP BY currency, payee_kind, payee_id HAVING sum(amount) <> 0 LIMIT 1
 """)  # noqa: S608
 
 WHOSE = (

@@ -26,6 +26,8 @@ from affiliate.settlement import queries, rules
 from affiliate.settlement.models import Offset, Settlement, State
 from affiliate.settlement.service.states import locked, move, person
 
+ALL: payouts.Payee = ("", "all", 0)  # where the cursor stands once there is nobody left to draft
+
 
 def create(
     merchant_id: int,
@@ -79,8 +81,9 @@ def build_chunk(merchant_id: int, settlement_id: int, size: int) -> bool:
     if settlement.payees_total is None:
         settlement.payees_total = payouts.count_payees(run)
     after = _payee(settlement.cursor) if settlement.cursor else drafts.NOBODY
-    chunk = payouts.draft(run, after=after, size=size)
+    chunk = payouts.draft(run, after=after, size=size) if after != ALL else None
     if chunk is None:
+        settlement.cursor = [str(part) for part in ALL]
         return _finish(settlement, size)
     _write_the_rest(drafts.given(run, after, chunk.last))
     settlement.cursor = [str(part) for part in chunk.last]
@@ -170,16 +173,7 @@ CARRY_OVER = sa.text("""
 
 # Entries that cancel each other out; taken as those of payouts are.
 OFFSET = sa.text(f"""
-    WITH taken AS (
-        UPDATE entries SET state = 'reserved'
-        FROM verdicts
-        WHERE verdict = 'offset' AND merchant_id = :merchant AND state = 'available'
-          AND (entries.currency, entries.payee_kind, entries.payee_id)
-              = (verdicts.currency, verdicts.payee_kind, verdicts.payee_id)
-          AND {drafts.TAKEN.replace("amount", "entries.amount")} {drafts.WITHIN}
-        RETURNING entries.id, entries.currency, entries.payee_kind, entries.payee_id,
-                  entries.amount
-    ), written AS (
+    WITH {drafts.taking("offset")}, written AS (
         INSERT INTO offsets (merchant_id, settlement_id, entry_id, payee_kind, payee_id, currency,
                              amount, live)
         SELECT :merchant, :settlement, id, payee_kind, payee_id, currency, amount, true FROM taken
