@@ -106,8 +106,10 @@ def given(run: Run, after: Payee, last: Payee = NOBODY) -> dict[str, object]:
     }
 
 
-NEXT = """
+OF_CURRENCIES = """
       AND (cardinality(CAST(:currencies AS text[])) = 0 OR currency = ANY(:currencies))
+"""
+NEXT = f"""{OF_CURRENCIES}
       AND (currency, payee_kind, payee_id) >
           (CAST(:after_currency AS char(3)), :after_kind, :after_id)
 """
@@ -115,10 +117,11 @@ UP_TO_LAST = """
       AND (currency, payee_kind, payee_id) <=
           (CAST(:last_currency AS char(3)), :last_kind, :last_id)
 """
-OPEN = f"""
+AVAILABLE = """
     FROM entries
-    WHERE merchant_id = :merchant AND state = 'available' AND payee_kind <> 'platform' {NEXT}
+    WHERE merchant_id = :merchant AND state = 'available' AND payee_kind <> 'platform'
 """
+OPEN = f"{AVAILABLE} {NEXT}"
 ASKED = f"""
     FROM withdrawals
     WHERE merchant_id = :merchant AND state = 'requested' {NEXT}
@@ -146,10 +149,19 @@ COUNT = sa.text(f"""
     ) AS payees
 """)  # noqa: S608
 
+# From one payee to the next by the index: the entries in between are not read.
 NEXT_PAYEES = sa.text(f"""
+    WITH RECURSIVE open AS (
+      (SELECT currency, payee_kind, payee_id {OPEN}
+        ORDER BY currency, payee_kind, payee_id LIMIT 1)
+      UNION ALL
+      SELECT following.* FROM open CROSS JOIN LATERAL (
+        SELECT currency, payee_kind, payee_id {AVAILABLE} {OF_CURRENCIES}
+           AND (currency, payee_kind, payee_id) > (open.currency, open.payee_kind, open.payee_id)
+         ORDER BY currency, payee_kind, payee_id LIMIT 1) AS following
+    )
     SELECT currency, payee_kind, payee_id FROM (
-      (SELECT DISTINCT currency, payee_kind, payee_id {OPEN}
-        ORDER BY currency, payee_kind, payee_id LIMIT :size)
+      (SELECT * FROM open LIMIT :size)
       UNION (SELECT currency, payee_kind, payee_id {ASKED}
         ORDER BY currency, payee_kind, payee_id LIMIT :size)
     ) AS payees
