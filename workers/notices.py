@@ -64,3 +64,4 @@ def _hand_over(settings: Settings, notice: Notice, text: Text) -> None:
 @context.task
 def forget_letters() -> None:
     service.forget_letters()
+    service.forget_orders()

@@ -1,9 +1,12 @@
-"""What was sold of each product, and what together, is counted anew. Runs every day."""
+"""What was sold of each product, what together, and what each program brings its promoters is
+counted anew. Runs every day.
+"""
 
 import sqlalchemy as sa
 
 from affiliate.commissions import together
 from affiliate.db import db, unit_of_work
+from affiliate.insight import offers
 from affiliate.orders import sales
 from affiliate.people.models import Merchant
 from workers import context
@@ -19,3 +22,5 @@ def count_sales() -> None:
                 sales.count(merchant_id)
             with unit_of_work():
                 together.count(merchant_id)
+            with unit_of_work():
+                offers.count(merchant_id)

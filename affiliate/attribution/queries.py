@@ -1,10 +1,13 @@
 """Who orders are credited to, as it is written down."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
 
+from affiliate import clock
 from affiliate.attribution.models import Attribution, Claim, Coupon, Sharer
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -60,3 +63,43 @@ def orders_of(claim: Claim) -> list[Order]:
             .limit(2)
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A customer tied to a promoter, by the order that did it last; who it is nobody can tell."""
+
+    merchant_id: int
+    program_id: int
+    order_id: int
+    customer: bytes  # the first of the keyed hashes that stand for them
+    until: datetime
+    protected_until: datetime
+
+
+# Of a customer with several hashes each order leaves as many rows: one that a later order of any
+# promoter added to says nothing any more.
+_BOUND = sa.text("""
+    WITH mine AS (
+        SELECT * FROM bindings
+         WHERE promoter_id = :promoter AND since <= :now AND until > :now
+         ORDER BY id DESC LIMIT :rows
+    )
+    SELECT merchant_id, program_id, order_id, min(customer) AS customer,
+           max(until) AS until, max(protected_until) AS protected_until
+      FROM mine b
+     GROUP BY 1, 2, 3
+    HAVING NOT bool_or(EXISTS (
+        SELECT FROM bindings n
+         WHERE n.merchant_id = b.merchant_id AND n.customer = b.customer
+           AND n.program_id = b.program_id AND n.id > b.id AND n.order_id <> b.order_id
+           AND n.since <= :now))
+     ORDER BY order_id DESC LIMIT :most
+""")
+HASHES = 3  # of one customer at most: mailbox, phone, id in the shop
+
+
+def bound_to(promoter_id: int, most: int) -> list[Bound]:
+    """Whom an order ties to this promoter now, the latest first."""
+    given = {"promoter": promoter_id, "now": clock.now(), "most": most, "rows": most * HASHES * 4}
+    return [Bound(*row) for row in db.session.execute(_BOUND, given)]

@@ -169,13 +169,14 @@ class Review(Owned, Model):
 
 
 class Sales(Model):
-    """How many pieces of a product our own orders of the last days hold; counted anew each day."""
+    """How many pieces of a product our own orders of the last month hold; counted anew each day."""
 
     __tablename__ = "product_sales"
 
     merchant_id: Mapped[int] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(primary_key=True)
     pieces: Mapped[int]
+    lately: Mapped[int] = mapped_column(server_default="0")  # of them, in the last week
     counted_at: Mapped[datetime]
 
     __table_args__ = (of_merchant(), same_merchant("product_id", "products"))

@@ -1,6 +1,7 @@
 """Where a payee asks a merchant that pays on request for its money; for every kind of payee."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from affiliate.payouts.service import withdrawals
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant, PayoutMode
 
+LATEST = 20  # withdrawals that were paid, to say how long one takes
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -30,6 +33,7 @@ class Asker:
     layout: str
     here: str  # endpoint of the form
     back: str  # endpoint of the page with the money
+    back_words: Any
     tax: str  # endpoint of the page with the tax data
 
 
@@ -46,6 +50,7 @@ def by_purse(kind: str, payee_id: int) -> dict[tuple[str, str], Withdrawal]:
 
 
 def form(asker: Asker, merchant_key: str, currency: str) -> ResponseReturnValue:
+    """Asked again with `amount` while one types: what of that much would arrive."""
     return _form(asker, _merchant(merchant_key), currency, None)
 
 
@@ -112,12 +117,16 @@ def _form(
         (each for each in payout_accounts.live(asker.kind, asker.id) if each.currency == currency),
         None,
     )
+    merchant_key = ids.encode("mer", merchant.id)
     there = Money(max(0, purse.available), currency)
+    gross = _gross(there)
     fault: Any = refusal.errors[0].message if refusal and refusal.errors else None
     shown = render_template(
         "withdraw.html",
         layout=asker.layout,
+        here=url_for(asker.here, merchant_id=merchant_key, currency=currency),
         back=asker.back,
+        back_words=asker.back_words,
         merchant=merchant,
         purse=purse,
         there=there,
@@ -126,19 +135,49 @@ def _form(
         tax=asker.tax,
         needs_profile=taxing.needs_profile(merchant, asker.kind, asker.id),
         needs_invoice=merchant.invoice_required,
-        kept=_kept_back(asker, merchant, there),
+        under_way=by_purse(asker.kind, asker.id).get((merchant_key, currency)),
+        gross=gross,
+        kept=_kept_back(asker, merchant, gross),
+        days=_usual_days(merchant.id, currency),
         pays_by_itself=merchant.payout_mode != PayoutMode.ON_REQUEST,
-        typed=request.form.get("amount", ""),
+        typed=request.values.get("amount", ""),
         refusal=None if fault else refusal,
         fault=fault,
     )
     return shown, refusal.status if refusal else 200
 
 
-def _kept_back(asker: Asker, merchant: Merchant, there: Money) -> Money | None:
-    """Of all there is, as it would be reckoned now; None where nothing is or it cannot be said."""
-    if merchant.withholding is None or there.minor <= 0:
-        return None
+def _gross(there: Money) -> Money:
+    """What is typed, as far as it is there; all of it otherwise."""
+    try:
+        typed = formats.typed_minor(request.values.get("amount", "").strip(), there.currency)
+    except formats.NotANumber:
+        return there
+    return Money(typed, there.currency) if 0 < typed <= there.minor else there
+
+
+def _kept_back(asker: Asker, merchant: Merchant, gross: Money) -> Money | None:
+    """As it would be reckoned now; None where that cannot be said."""
+    if merchant.withholding is None or gross.minor <= 0:
+        return Money(0, gross.currency)
     payer = service.payer(merchant.id, merchant.withholding, merchant.timezone)
-    kept = service.estimate(payer, (asker.kind, asker.id), there.currency, there.minor)
-    return Money(kept, there.currency) if kept else None
+    kept = service.estimate(payer, (asker.kind, asker.id), gross.currency, gross.minor)
+    return None if kept is None else Money(kept, gross.currency)
+
+
+_USUAL = sa.text("""
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY paid_at - asked_at)
+      FROM (SELECT p.paid_at, w.created_at AS asked_at
+              FROM payouts p JOIN withdrawals w ON w.merchant_id = p.merchant_id
+                                               AND w.id = p.withdrawal_id
+             WHERE p.merchant_id = :merchant AND p.currency = :currency
+               AND p.paid_at IS NOT NULL
+             ORDER BY p.paid_at DESC LIMIT :most) AS latest
+""")
+
+
+def _usual_days(merchant_id: int, currency: str) -> int | None:
+    """From asking to being paid, of the latest; begun days count."""
+    given = {"merchant": merchant_id, "currency": currency, "most": LATEST}
+    took: timedelta | None = db.session.scalar(_USUAL, given)
+    return None if took is None else max(1, -(-took // timedelta(days=1)))

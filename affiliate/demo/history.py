@@ -17,6 +17,7 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.models import Attribution
 from affiliate.catalog import service as catalog
 from affiliate.commissions import service as commissions
+from affiliate.commissions import together
 from affiliate.commissions.service import Draft, simulating
 from affiliate.db import db, unit_of_work
 from affiliate.demo import bodies, shopping, story
@@ -24,6 +25,7 @@ from affiliate.demo import people as log_ins
 from affiliate.demo import town as towns
 from affiliate.demo.shopping import Purchase, Visit
 from affiliate.demo.town import DAY, HOUR, Town
+from affiliate.insight import offers
 from affiliate.insight import service as insight
 from affiliate.insight import store as clicks
 from affiliate.intake import reading
@@ -31,12 +33,14 @@ from affiliate.intake import service as intake
 from affiliate.intake.platforms import PLATFORMS, Knock
 from affiliate.links import spool
 from affiliate.money import Money
+from affiliate.orders import sales
 from affiliate.orders import service as orders
 from affiliate.orders.models import Order
 from affiliate.orders.queries import Stored
 from affiliate.payouts import service as payouts
 from affiliate.payouts.models import Payout
 from affiliate.people import queries as people
+from affiliate.people.models import Merchant
 from affiliate.risk import service as risk
 from affiliate.settlement import service as settlements
 from affiliate.settlement.models import Settlement
@@ -63,11 +67,16 @@ def load() -> None:
 
 
 def _count_orders() -> None:
-    """As a job does every quarter of a minute, so that reports are whole from the beginning."""
+    """As jobs do, so that reports and the market are whole from the beginning."""
     more = True
     while more:
         with unit_of_work():
             more = insight.count_orders()
+    with unit_of_work():
+        for merchant_id in db.session.scalars(sa.select(Merchant.id)).all():
+            sales.count(merchant_id)
+            together.count(merchant_id)
+            offers.count(merchant_id)
 
 
 def _live(rng: random.Random, town: Town) -> None:

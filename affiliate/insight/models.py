@@ -5,7 +5,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from affiliate.db import Currency, Minor, Model
+from affiliate.db import Currency, Minor, Model, of_merchant, same_merchant
 
 TOTAL = "total"  # the dimension that divides nothing
 
@@ -106,3 +106,21 @@ class ClickMark(Model):
 
     work: Mapped[str] = mapped_column(primary_key=True)
     upto: Mapped[datetime]
+
+
+class OfferFigures(Model):
+    """What everybody's links to a program brought in one currency lately; counted anew each day."""
+
+    __tablename__ = "offer_figures"
+
+    merchant_id: Mapped[int] = mapped_column(primary_key=True)
+    program_id: Mapped[int] = mapped_column(primary_key=True)
+    currency: Mapped[Currency] = mapped_column(primary_key=True)
+    clicks: Mapped[int]  # in all currencies: a click has none
+    orders: Mapped[int]
+    kept_orders: Mapped[int]
+    revenue: Mapped[Minor]
+    refunds: Mapped[Minor]
+    earned: Mapped[Minor]
+
+    __table_args__ = (of_merchant(), same_merchant("program_id", "programs"))

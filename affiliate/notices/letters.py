@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from flask import current_app
 
 from affiliate import formats
+from affiliate.commissions.service import telling
 from affiliate.config import Settings
 from affiliate.events import Event
 from affiliate.i18n import _, _n
@@ -23,6 +24,7 @@ from affiliate.people import browsers, joining, service
 from affiliate.people.models import User
 
 RESET_LIVES = timedelta(hours=1)
+ORDERS = telling.EVENT  # the only ones that come by the thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,22 @@ def enrolment_refused(event: Event, _user: User) -> Letter:
         _("%(program)s did not take you in", program=event.payload["name"]),
         (_("The merchant said no this time. You may apply again."),),
         (_("See the market"), _address("/promoter/market/")),
+    )
+
+
+def order_earned(event: Event, _user: User) -> Letter:
+    """One order, or all that came in together."""
+    number = int(event.payload["orders"])
+    order = event.payload["order"] if number == 1 else ""
+    return Letter(
+        _n(
+            "New order: %(amount)s for you",
+            "%(num)s new orders: %(amount)s for you",
+            number,
+            amount=_amount(event),
+        ),
+        (_("It is yours once the time for returns is over."),),
+        (_("See your orders"), _address(f"/promoter/orders/{order}")),
     )
 
 
@@ -400,6 +418,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
         "promoter.joined": promoter_joined,
         "enrolment.approved": enrolment_approved,
         "enrolment.refused": enrolment_refused,
+        ORDERS: order_earned,
         "payout.paid": payout_paid,
         "payout.action_required": payout_waits,
         "payout.failed": payout_failed,
@@ -423,6 +442,7 @@ LETTERS: Mapping[str, Callable[[Event, User], Letter]] = MappingProxyType(
 # What is not here is about safety.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
+        ORDERS: Kind.ORDERS,
         "rate.cut": Kind.PROGRAMS,
         "grade.changed": Kind.PROGRAMS,
         "enrolment.approved": Kind.PROGRAMS,

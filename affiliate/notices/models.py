@@ -23,6 +23,7 @@ class Kind(StrEnum):
     """
 
     SAFETY = "safety"
+    ORDERS = "orders"
     MONEY = "money"
     PROGRAMS = "programs"
     TEAM = "team"

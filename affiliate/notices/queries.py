@@ -21,6 +21,7 @@ PLACE = "notices.letter"
 CHOOSABLE = (Channel.IN_APP, Channel.MAIL, Channel.PUSH, Channel.WECHAT)
 # Until somebody chooses.
 DEFAULTS: Mapping[Kind, frozenset[Channel]] = {
+    Kind.ORDERS: frozenset({Channel.IN_APP, Channel.PUSH}),  # too many for letters
     Kind.MONEY: frozenset(CHOOSABLE),
     Kind.PROGRAMS: frozenset(CHOOSABLE),
     Kind.TEAM: frozenset({Channel.IN_APP, Channel.MAIL, Channel.PUSH}),

@@ -23,7 +23,7 @@ from affiliate.db import db
 from affiliate.events import Event
 from affiliate.i18n import LOCALES, _, _n
 from affiliate.notices import queries, wechat
-from affiliate.notices.letters import KINDS, LETTERS, Letter, code_letter, code_message
+from affiliate.notices.letters import KINDS, LETTERS, ORDERS, Letter, code_letter, code_message
 from affiliate.notices.models import Channel, Choice, Follower, Kind, Notice, Subscription
 from affiliate.notices.queries import CHOOSABLE, PLACE, Text
 from affiliate.people import codes
@@ -366,6 +366,24 @@ def forget_letters() -> None:
         sa.update(Notice)
         .where(Notice.letter.is_not(None), Notice.created_at < clock.now() - KEPT_FOR)
         .values(letter=None)
+    )
+
+
+def forget_orders() -> None:
+    """News of new orders go after a month, with what they were made of: the orders stay, and there
+    are as many of them.
+    """
+    before = clock.now() - KEPT_FOR
+    is_over = sa.and_(Notice.created_at < before, Notice.state.not_in(("waiting", "sending")))
+    parts = sa.update(Notice).where(is_over, Notice.with_id.is_not(None))
+    db.session.execute(parts.values(with_id=None))
+    db.session.execute(sa.delete(Notice).where(is_over, Notice.kind == Kind.ORDERS))
+    db.session.execute(
+        sa.delete(Event).where(
+            Event.name == ORDERS,
+            Event.told_at < before,
+            ~sa.exists().where(Notice.event_id == Event.id),
+        )
     )
 
 

@@ -18,7 +18,9 @@ from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from affiliate.people.models import User
+from tests.conftest import Place
 from tests.consoles.signed_in import cookie_for
+from tests.live.listening import Exchange, well
 
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
@@ -59,6 +61,15 @@ def served(app: Flask) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def live(place: Place, app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
+    """The process beside it that tells open pages."""
+    with well(place.redis_url) as running:
+        beside = app.config["SETTINGS"].model_copy(update={"live_port": running.port})
+        monkeypatch.setitem(app.config, "SETTINGS", beside)
+        yield running
 
 
 class Visits:

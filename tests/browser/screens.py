@@ -53,6 +53,7 @@ PAGES = {
     "promoter-market": ("/promoter/market/", PHONE, "xunian"),
     "landing": ("/p/{link}", PHONE, STRANGER),
     "promoter-orders": ("/promoter/orders/", PHONE, "xunian"),
+    "promoter-customers": ("/promoter/orders/customers", PHONE, "xunian"),
     "promoter-reports": ("/promoter/reports/", PHONE, "xunian"),
     "promoter-link": ("/promoter/share/{own_link}/settings", PHONE, "xunian"),
     "promoter-content": ("/promoter/content/", PHONE, "xunian"),

@@ -13,7 +13,6 @@ from tests.factories.links import a_link
 from tests.factories.orders import a_line, an_order, deliver
 from tests.factories.people import a_merchant, a_promoter, a_user
 from tests.factories.programs import a_program
-from tests.live.listening import well
 
 pytestmark = pytest.mark.browser
 # The page asks after ten seconds by itself; here it must be told.
@@ -21,14 +20,6 @@ ASKS_NEVER = """
     const later = window.setTimeout;
     window.setTimeout = (what, ms, ...rest) => (ms >= 10_000 ? 0 : later(what, ms, ...rest));
 """
-
-
-@pytest.fixture
-def live(place, app, monkeypatch):
-    with well(place.redis_url) as running:
-        beside = app.config["SETTINGS"].model_copy(update={"live_port": running.port})
-        monkeypatch.setitem(app.config, "SETTINGS", beside)
-        yield running
 
 
 class Sale:

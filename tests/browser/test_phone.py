@@ -1,16 +1,14 @@
-"""The promoter's phone in a browser: joining, no connection, signed out, without scripts."""
+"""The promoter's phone in a browser: no connection, signed out, without scripts."""
 
 import re
 
 import pytest
 from playwright.sync_api import expect
 
+from affiliate import ids
 from affiliate.db import unit_of_work
-from affiliate.notices import queries as outbox
-from affiliate.people import joining
 from tests.browser.conftest import PHONE
 from tests.consoles.promoter_town import Town
-from workers import notices
 
 pytestmark = pytest.mark.browser
 # Of everything that moved by itself since the page began (web.dev/cls).
@@ -30,23 +28,6 @@ READY = """
 def town(app, site):
     with unit_of_work():
         return Town("Sol")
-
-
-def test_from_an_invitation_to_the_first_page_in_chinese(visit, town):
-    page = visit(f"/join/{joining.invite_code(town.ana.id)}?lang=zh-Hans", size=PHONE, lang="zh-CN")
-
-    page.locator("[name=name]").fill("王小明 🌸")
-    page.locator("[name=contact]").fill("xiaoming@example.com")
-    page.get_by_role("checkbox").check()
-    page.locator("form button.btn-primary").dblclick()
-    expect(page).to_have_title("输入验证码 · Tuike")
-    notices.tell()
-    (letter,) = outbox.outbox()
-    page.get_by_label("验证码").fill(re.search(r"\d{6}", outbox.text_of(letter).plain)[0])
-    page.get_by_role("button", name="继续").dblclick()
-
-    expect(page).to_have_url(re.compile("/promoter/$"))
-    expect(page.get_by_text("欢迎！")).to_be_visible()
 
 
 def settled(page):
@@ -102,11 +83,12 @@ def test_after_signing_out_nothing_of_a_person_is_left_on_the_phone(visit, town)
     visit.errors[:] = [each for each in visit.errors if "ERR_INTERNET_DISCONNECTED" not in each]
 
 
-@pytest.mark.parametrize("path", ["", "market/", "orders/", "wallet/", "me/"])
+@pytest.mark.parametrize("path", ["", "market/", "share/{link}", "orders/", "wallet/", "me/"])
 def test_nothing_jumps_while_a_page_loads(visit, town, client, path):
     town.order(client)
+    link = ids.encode("lnk", town.merchant.id, town.link.id)
 
-    page = visit(f"/promoter/{path}", size=PHONE, lang="pt-BR", as_=town.user)
+    page = visit(f"/promoter/{path.format(link=link)}", size=PHONE, lang="pt-BR", as_=town.user)
 
     assert page.evaluate(SHIFTS) < 0.05
 

@@ -15,8 +15,8 @@ from tests.factories.settlement import an_account
 pytestmark = pytest.mark.browser
 
 PAGES = [
-    "", "market/", "share/", "orders/", "claims/", "team/", "wallet/", "wallet/account", "me/",
-    "news", "notices",
+    "", "market/", "share/", "orders/", "orders/customers", "claims/", "team/", "wallet/",
+    "wallet/account", "me/", "news", "notices",
 ]  # fmt: skip
 SHARE = "navigator.share = async (given) => { document.body.dataset.shared = given.text; };"
 

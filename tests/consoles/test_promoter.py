@@ -1,5 +1,8 @@
 """The promoter's console: every page works, belongs to one promoter, and names no stranger."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 
@@ -10,18 +13,21 @@ from affiliate.db import db, unit_of_work
 from affiliate.people import joining
 from affiliate.people import service as people
 from affiliate.people.models import Promoter, Role
+from affiliate.settlement.models import Settlement
 from tests.consoles.promoter_town import Town, key_of_newest, statements
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_product
 from tests.factories.orders import a_refund, deliver
 from tests.factories.people import a_merchant, a_promoter, a_user
 
+FINANCE = (Role.FINANCE_MAKER, Role.FINANCE_CHECKER)
+
 PAGES = [
     "/promoter/", "/promoter/live", "/promoter/market/", "/promoter/share/", "/promoter/orders/",
-    "/promoter/orders/?state=pending", "/promoter/team/", "/promoter/wallet/",
-    "/promoter/wallet/account", "/promoter/wallet/account?kind=iban",
+    "/promoter/orders/?state=pending", "/promoter/orders/customers", "/promoter/team/",
+    "/promoter/wallet/", "/promoter/wallet/account", "/promoter/wallet/account?kind=iban",
 ]  # fmt: skip
-STATEMENTS_MAX = 15
+STATEMENTS_MAX = 16  # of Today 15: test_promoter_today.py
 
 
 @pytest.fixture
@@ -160,6 +166,58 @@ def test_an_order_says_what_it_brings_when_and_why(client, town):
     assert f"/s/{town.link.code} won" in page
     assert "Line Camisa" in page
     assert "level 2" not in page  # Eva's share is hers alone
+
+
+def test_an_order_says_about_when_it_is_paid_where_the_merchant_has_a_rhythm(client, clock):
+    clock.stand("2026-11-22T12:00:00Z")
+    with unit_of_work():
+        town = Town("Sol")
+    town.order(client)
+    sign_in(client, town.user)
+    path = f"/promoter/orders/{key_of_newest()}"
+    before = client.get(path).text
+    with unit_of_work():
+        maker, checker = (a_user(role, merchant=town.merchant) for role in FINANCE)
+        db.session.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no triggers
+        for day in (1, 8, 15):
+            at = datetime(2026, 11, day, tzinfo=UTC)
+            db.session.add(
+                Settlement(
+                    merchant_id=town.merchant.id, through=at, state="closed", created_by=maker.id,
+                    approved_by=checker.id, approved_at=at, executed_by=maker.id, executed_at=at,
+                    ended_at=at, hash="h",
+                )
+            )  # fmt: skip
+        db.session.flush()
+        db.session.execute(sa.text("SET LOCAL session_replication_role = origin"))
+
+    page = client.get(path).text
+
+    assert "Dec 22, 2026" in page  # when it is released
+    assert "about Dec 27, 2026" in page
+    assert "with the merchant's next settlement" in before
+
+
+def test_bound_customers_are_listed_once_without_anything_of_theirs(client, town, clock):
+    with unit_of_work():
+        bound = Town("Mar", binding_days=30, protection_days=7)
+    for _ in range(2):
+        bound.order(client)
+    bound.order(client, customer={"email": "other@example.org"})
+    sign_in(client, bound.user)
+
+    page = client.get("/promoter/orders/customers").text
+    clock.move(days=10)
+    later = client.get("/promoter/orders/customers").text
+    clock.move(days=30)
+    sign_in(client, bound.user)
+
+    assert page.count("Customer ••") == 2
+    assert page.count("30 days left") == page.count("protected for 7 days") == 2
+    assert not re.search("buyer|example.org|98888", page)
+    assert later.count("20 days left") == 2
+    assert "protected for" not in later
+    assert "No customers yet" in client.get("/promoter/orders/customers").text
 
 
 def test_an_order_of_a_group_is_marked_and_says_which_order_opened_it(client, town):

@@ -1,15 +1,23 @@
 """Finding something to share: search in languages without blanks, and advice with its reason."""
 
+import re
+from datetime import date
+
 import pytest
 
+from affiliate.catalog.models import Shop
 from affiliate.commissions import together
-from affiliate.db import unit_of_work
+from affiliate.db import db, unit_of_work
+from affiliate.ids import encode
+from affiliate.insight import offers
+from affiliate.insight import service as insight
+from affiliate.links.models import LinkDay
 from affiliate.people.models import Role
 from tests.consoles.promoter_town import Town, statements
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_product
 from tests.factories.links import a_link
-from tests.factories.orders import a_line
+from tests.factories.orders import a_line, a_refund, deliver
 from tests.factories.people import a_promoter, a_user
 from tests.factories.programs import an_enrolment
 from workers import orders as job
@@ -124,3 +132,68 @@ def test_advice_costs_the_market_three_statements(client, town):
 
     assert len(sent) <= 24
     assert len(sent) - len(looked) <= 10
+
+
+def test_a_card_says_what_it_saves_oneself_what_rises_and_how_good_the_offer_is(
+    client, app, clock, monkeypatch
+):
+    monkeypatch.setattr(offers, "ORDERS", 4)
+    clock.stand("2026-11-10T12:00:00Z")
+    with unit_of_work():
+        town = Town("Lua", self_purchase="rebate", hold_days=7)
+        town.product.price = 100_00
+        calm = a_product(town.shop, title="Chá", external_id="t1")
+    shirt = [a_line(product_id="p1", tax="0.00")]
+    for _ in range(3):
+        town.order(client, lines=[a_line(product_id="t1", tax="0.00")])
+    told = town.order(client, lines=shirt)
+    deliver(client, town.shop, told | {"version": 2, "refunds": [a_refund("100.00")]})
+    clock.stand("2026-11-22T12:00:00Z")
+    for _ in range(4):
+        town.order(client, lines=shirt)
+    with unit_of_work():
+        insight.count_orders()
+        db.session.add(
+            LinkDay(
+                link_id=town.link.id, day=date(2026, 11, 21), merchant_id=town.merchant.id,
+                promoter_id=town.ana.id, clicks=300, valid_clicks=200, visitors=90, scans=0,
+            )
+        )  # fmt: skip
+    job.count_sales()
+    sign_in(client, town.user)
+
+    whole = client.get("/promoter/market/").text
+    rising = client.get("/promoter/market/?sort=rising").text
+    key = encode("prd", town.merchant.id, town.product.id)
+    sheet = client.post("/promoter/share/", data={"product": key}).location
+
+    figures = whole.partition('<dl class="worth">')[2].partition("</dl>")[0]
+    assert re.findall("<dd>([^<]+)</dd>", figures) == ["R$35.00", "88%", "12.5%", "7 days"]
+    assert "For yourself: save R$10.00" in whole
+    assert calm.title in whole
+    assert calm.title not in rising
+    assert town.product.title in rising
+    assert "Buy it yourself and save R$10.00" in client.get(sheet).text
+
+
+@pytest.mark.parametrize(
+    ("platform", "only"),
+    [
+        ("standard", None),
+        ("youzan", "coupon only"),
+        ("wechat", "by the shop&#39;s own sharing only"),
+        ("mercadolibre", "by claim only"),
+    ],
+)
+def test_a_card_says_what_alone_the_shop_can_track(client, town, platform, only):
+    with unit_of_work():
+        db.session.get_one(Shop, (town.shop.merchant_id, town.shop.id)).platform = platform
+    sign_in(client, town.user)
+
+    page = client.get("/promoter/market/").text
+
+    small = re.search(r"Loja Sol[^<]*</span>", page.partition('id="goods"')[2])[0]
+    assert small == (f"Loja Sol · {only}</span>" if only else "Loja Sol</span>")
+    key = encode("prd", town.merchant.id, town.product.id)
+    sheet = client.post("/promoter/share/", data={"product": key}).location
+    assert ("Links are not tracked in this shop" in client.get(sheet).text) == (only is not None)

@@ -295,7 +295,7 @@ def test_a_share_sheet_is_few_statements(client, town):
     with statements() as sent:
         client.get(sheet)
 
-    assert 0 < len(sent) <= 15
+    assert 0 < len(sent) <= 16
     assert urlsplit(sheet).path.startswith("/promoter/share/lnk_")
 
 

@@ -10,6 +10,7 @@ from affiliate import clock as time
 from affiliate.commissions import service as commissions
 from affiliate.db import db, unit_of_work
 from affiliate.fx import service as fx
+from affiliate.ids import encode
 from affiliate.people import agencies
 from tests.consoles.promoter_town import Town, statements
 from tests.consoles.signed_in import sign_in
@@ -18,7 +19,10 @@ from tests.factories.people import an_agency
 FIRST_LOAD = 120 * 1024  # bytes over the wire, with everything it needs
 LATER = 25 * 1024
 STATEMENTS = 15
-PLACES = ["market/", "share/", "orders/", "team/", "wallet/", "me/", "news", "notices"]
+PLACES = [
+    "market/", "share/", "share/{link}", "orders/", "orders/customers", "team/", "wallet/", "me/",
+    "news", "notices",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -105,7 +109,9 @@ def test_later_places_bring_only_themselves(client, town, where):
         town.order(client)
     sign_in(client, town.user)
 
-    page = client.get(f"/promoter/{where}")
+    link = encode("lnk", town.merchant.id, town.link.id)
+
+    page = client.get(f"/promoter/{where.format(link=link)}")
 
     assert page.status_code == 200
     assert len(gzip.compress(page.data)) <= LATER

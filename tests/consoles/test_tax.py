@@ -9,7 +9,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.fx import service as fx
 from affiliate.ids import encode
 from affiliate.payouts import service as payouts
-from affiliate.payouts.models import Invoice
+from affiliate.payouts.models import Invoice, Withdrawal
 from affiliate.people.models import Merchant, Role
 from affiliate.tax import profiles
 from tests.consoles.signed_in import fill_in, sign_in
@@ -122,6 +122,15 @@ def test_the_first_withdrawal_asks_for_tax_data_and_then_says_what_is_kept(
     page = client.get(path).text
     assert "1,674.29" in page
     assert "8,325.71" in page
+    part = client.get(path, query_string={"amount": "1,000.00"}).text
+    assert "1,000.00" in part.partition('id="sum"')[2].partition("</dl>")[0]
+
+    answers = [fill_in(client, path, amount="1,000.00") for _ in "12"]  # a double tap
+    assert [each.status_code for each in answers] == [303, 303]
+    assert db.session.query(Withdrawal).count() == 1
+    again = client.get(path).text  # back after posting
+    assert "One at a time" in again
+    assert 'name="amount"' not in again
 
 
 def test_an_invoice_goes_from_the_promoter_to_finance(client, merchant, promoter, maker):

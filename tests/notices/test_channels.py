@@ -16,11 +16,14 @@ from pydantic import HttpUrl, SecretStr
 from affiliate import clock as time
 from affiliate import events, security
 from affiliate.db import db, unit_of_work
+from affiliate.events import Event
 from affiliate.notices import push, queries, service
 from affiliate.notices.models import Channel, Kind, Notice, Subscription
 from affiliate.people import sessions
 from affiliate.people.models import Role
 from affiliate.people.sessions import Browser
+from tests.consoles.promoter_town import Town
+from tests.factories.orders import a_refund, deliver
 from tests.factories.people import a_promoter, a_user
 from tests.notices.gateways import gateway
 from tests.notices.post_office import post_office
@@ -206,6 +209,32 @@ def test_quiet_hours_hold_back_what_can_wait_and_send_it_together_afterwards(
     assert [f"{amount}.00" in message["words"] for amount in (1, 2, 3)] == [True] * 3
     assert len(line.asked) == 1
     assert {each.state for each in told(Channel.PUSH) + told(Channel.MAIL)} == {"sent"}
+
+
+def test_a_new_order_is_told_once_to_whose_link_it_was_and_wakes_nobody(client, line, clock):
+    clock.stand(NIGHT)
+    with unit_of_work():
+        town = Town("Sol")
+        town.user.timezone = "America/Sao_Paulo"
+        a_user(Role.PROMOTER, promoter=town.eva)  # earns of it too, and has no news of every order
+    Phone().subscribe(town.user, line.address)
+    told_of = town.order(client)
+    deliver(client, town.shop, told_of | {"version": 2, "refunds": [a_refund("10.00")]})
+    town.order(client, created_at="2026-11-20T10:00:00Z", paid_at="2026-11-20T10:00:00Z")
+    notices.tell()
+
+    (here,) = told(Channel.IN_APP)
+    (push,) = told(Channel.PUSH)
+    assert (here.user_id, here.kind) == (town.user.id, Kind.ORDERS)
+    assert "10.00" in here.subject
+    assert client.get(here.path).status_code in (302, 303)  # to sign in
+    assert (push.held, line.asked, told(Channel.MAIL)) == (True, [], [])
+    clock.stand(DAWN)
+    notices.tell()
+    clock.move(days=31)
+    notices.forget_letters()
+    assert db.session.query(Notice).count() == 0
+    assert db.session.query(Event).filter_by(name="order.earned").count() == 0
 
 
 def test_what_goes_out_together_is_tried_again_together(ana, line, clock):

@@ -13,7 +13,7 @@ from affiliate.db import db, unit_of_work
 from affiliate.events import Event
 from affiliate.notices import mail, queries, service
 from affiliate.notices.letters import LETTERS
-from affiliate.notices.models import Notice
+from affiliate.notices.models import Channel, Notice
 from affiliate.people import service as people
 from affiliate.people.models import OneTimeLink, Role, User
 from tests.factories.people import a_user
@@ -55,6 +55,7 @@ PAYLOADS = {
         "fault": "certificate",
         "since": "2026-11-22T10:00:00+00:00",
     },
+    "order.earned": {"orders": 1, "order": "ord_x", "amount": 5076, "currency": "CNY"},
     "rate.cut": {"name": "Amigas", "until": "2026-12-22T10:00:00+00:00"},
 }
 
@@ -181,6 +182,7 @@ def test_an_event_that_breaks_its_letter_stops_nobody(monkeypatch):
 def test_every_letter_can_be_written_in_every_language(name, locale):
     user = ana()
     user.name, user.locale = "Ana <b>\n🌸", locale
+    service.choose(user, {kind: {Channel.MAIL} for kind in queries.DEFAULTS})
     db.session.commit()
     happen(name, user)
 

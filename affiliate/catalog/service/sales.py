@@ -9,13 +9,19 @@ from affiliate.catalog.models import Sales
 from affiliate.db import db, inserting
 
 
-def keep_sales(merchant_id: int, pieces: Mapping[int, int]) -> None:
-    """By product; these are all there are from now on."""
+def keep_sales(merchant_id: int, sold: Mapping[int, tuple[int, int]]) -> None:
+    """By product the pieces of a month and of its last week; these are all there are from now."""
     db.session.execute(sa.delete(Sales).where(Sales.merchant_id == merchant_id))
-    if pieces:
+    if sold:
         now = clock.now()
         rows = [
-            {"merchant_id": merchant_id, "product_id": each, "pieces": count, "counted_at": now}
-            for each, count in sorted(pieces.items())
+            {
+                "merchant_id": merchant_id,
+                "product_id": product_id,
+                "pieces": pieces,
+                "lately": lately,
+                "counted_at": now,
+            }
+            for product_id, (pieces, lately) in sorted(sold.items())
         ]
         db.session.execute(inserting(Sales, rows))

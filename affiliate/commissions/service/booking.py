@@ -14,7 +14,7 @@ from affiliate.attribution import service as attribution
 from affiliate.attribution.service import Credit
 from affiliate.commissions import rules
 from affiliate.commissions.models import Commission, Entry, State
-from affiliate.commissions.service import holding, standing, touching
+from affiliate.commissions.service import holding, standing, telling, touching
 from affiliate.commissions.service.capping import Caps, Granted
 from affiliate.commissions.service.freezing import freeze
 from affiliate.commissions.service.standing import Key, Known, Terms, key_of
@@ -75,6 +75,7 @@ def book(
         look(merchant_id, orders, credited)
     postings = batch.write()
     caps.write()
+    telling.tell(merchant_id, orders, known, batch.entries)
     if was_held or holding.are_concerned(merchant_id, orders, _payees(planned, known)):
         holding.refresh(merchant_id, [order.id for order in orders])
     ledger.post(postings)

@@ -6,6 +6,7 @@ from affiliate.consoles import withdrawing
 from affiliate.consoles.agency import bp
 from affiliate.consoles.session import current_agency_id
 from affiliate.consoles.withdrawing import Asker
+from affiliate.i18n import _
 
 
 @bp.get("/withdraw/<merchant_id>/<currency>")
@@ -30,5 +31,6 @@ def _asker() -> Asker:
         "agency/_layout.html",
         "agency.withdraw",
         "agency.money",
+        _("Money"),
         "agency.tax",
     )

@@ -9,15 +9,17 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from affiliate import clock, i18n, ids
-from affiliate.catalog.models import Product, Shop
+from affiliate.catalog.models import Product, Sales, Shop
+from affiliate.catalog.platforms import connection
 from affiliate.commissions import service as commissions
 from affiliate.consoles import lists
-from affiliate.consoles.promoter import bp, recommending
+from affiliate.consoles.promoter import bp, recommending, worth
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import Forbidden, NotFound
 from affiliate.i18n import _
 from affiliate.money import Money
+from affiliate.orders import sales
 from affiliate.people import queries as people
 from affiliate.people.models import Merchant
 from affiliate.programs import book, service
@@ -35,8 +37,19 @@ from affiliate.programs.models import (
 
 OFFERS = 20  # programs to join that are shown
 PRODUCTS = 24
-LOOKING = frozenset({"q", "program", "country", "cursor"})  # then people know what they want
+# Who asks for one of these knows what they want.
+LOOKING = frozenset({"q", "program", "country", "cursor", "sort"})
 WORDS = 6  # of what is looked for
+FEW = 3  # pieces in a week: fewer are chance
+# What of a touch a shop can carry into an order, by the source it is to a program.
+CARRIERS = {"click": "token", "coupon": "coupon", "sharer": "sharer"}
+ONLY = {
+    "coupon": _("coupon only"),
+    "sharer": _("by the shop's own sharing only"),
+    None: _("by claim only"),
+}
+# Pieces of the last week against those of the weeks before it, as many days each.
+_GAIN = Sales.lately * (sales.DAYS - sales.WEEK) - (Sales.pieces - Sales.lately) * sales.WEEK
 
 
 class Stopped(Forbidden):
@@ -79,6 +92,27 @@ class Goods:
     list_price: Money | None  # while the price is reduced
     earns: Money | None
 
+    @property
+    def saves(self) -> Money | None:
+        """What it is cheaper for the promoter's own use, where the program pays that."""
+        return self.earns if self.place.terms.self_purchase == "rebate" else None
+
+    @property
+    def source(self) -> str | None:
+        """What brings credit in this shop, links before all else; None: nothing by itself."""
+        carried = connection(self.shop.platform).carries
+        ways = (
+            source
+            for source, carrier in CARRIERS.items()
+            if carrier in carried and source in self.place.terms.sources
+        )
+        return next(ways, None)
+
+    @property
+    def only(self) -> Any:
+        """What alone counts, where links do not."""
+        return None if self.source == "click" else ONLY[self.source]
+
 
 @bp.get("/market/")
 def market() -> ResponseReturnValue:
@@ -88,7 +122,13 @@ def market() -> ResponseReturnValue:
     countries = _countries(mine)
     country = _asked_country(countries, promoter.country)
     wanted = _chosen(promoter.id, mine, country)
-    found, cursor = lists.page(wanted, [Product.id], limit=PRODUCTS)
+    rising = request.args.get("sort") == "rising"
+    if rising:
+        found, cursor = _rising(wanted), None
+    else:
+        found, cursor = lists.page(wanted, [Product.id], limit=PRODUCTS)
+    offers = [each for each in places if each.state != MembershipState.ACTIVE]
+    shown = [each for each in mine if each.key == request.args.get("program") or len(mine) == 1]
     return render_template(
         "promoter/market.html",
         country=country,
@@ -99,7 +139,10 @@ def market() -> ResponseReturnValue:
         mine=mine,
         merchants={each.program.merchant_id for each in mine},
         grades=_grades(promoter.id, mine),
-        offers=[each for each in places if each.state != MembershipState.ACTIVE],
+        rising=rising,
+        offers=offers,
+        shown=shown,
+        worth=worth.of([each.program for each in [*shown, *offers[:OFFERS]]]),
     )
 
 
@@ -121,6 +164,13 @@ def _advised(promoter_id: int, mine: Sequence[Place]) -> list[tuple[Goods, Any]]
         (each, reasons[each.product.merchant_id, each.product.id])
         for each in goods_of(best, mine, promoter_id)
     ]
+
+
+def _rising(wanted: sa.Select[Any]) -> Sequence[Product]:
+    """What sells better this week than before, the most first."""
+    sold = sa.and_(Sales.merchant_id == Product.merchant_id, Sales.product_id == Product.id)
+    found = wanted.join(Sales, sold).where(_GAIN > 0, Sales.lately >= FEW)
+    return db.session.scalars(found.order_by(_GAIN.desc(), Product.id).limit(PRODUCTS)).all()
 
 
 def _grades(promoter_id: int, mine: Sequence[Place]) -> list[tuple[str, str]]:

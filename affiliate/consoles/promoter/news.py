@@ -22,6 +22,7 @@ WECHAT_STATE = "wechat_state"
 POINT, AUTH = 65, 16  # bytes of a browser's keys (RFC 8291)
 LONGEST = 1000
 KINDS: dict[Kind, Any] = {
+    Kind.ORDERS: _("New orders"),
     Kind.MONEY: _("Payouts and withdrawals"),
     Kind.PROGRAMS: _("Programs, rates and grades"),
     Kind.TEAM: _("My team and agency"),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from affiliate import ids
+from affiliate import clock, ids
 from affiliate.attribution import queries as attribution
 from affiliate.attribution import trace
 from affiliate.attribution.models import Attribution
@@ -17,7 +17,7 @@ from affiliate.catalog.models import Product, Shop
 from affiliate.commissions import queries as commissions
 from affiliate.commissions.models import Commission, Entry, State
 from affiliate.consoles import lists
-from affiliate.consoles.promoter import bp
+from affiliate.consoles.promoter import bp, rhythm
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -25,6 +25,8 @@ from affiliate.i18n import _
 from affiliate.money import Money
 from affiliate.orders import queries
 from affiliate.orders.models import Line, Order
+from affiliate.people import queries as people
+from affiliate.people.models import Merchant, PayoutMode
 
 Key = tuple[int, int]  # merchant, order
 
@@ -91,10 +93,14 @@ def order(order_id: str) -> ResponseReturnValue:
     key = (found.merchant_id, found.id)
     lines = queries.lines_of([key]).get(key, [])
     credit = attribution.of_orders([key]).get(key)
+    row = _rows(promoter_id, [found])[0]
+    merchant = people.merchant(found.merchant_id)
     return render_template(
         "promoter/order.html",
         order=found,
-        row=_rows(promoter_id, [found])[0],
+        row=row,
+        on_request=merchant.payout_mode == PayoutMode.ON_REQUEST,
+        payday=_payday(merchant, row),
         shop=db.session.get_one(Shop, (found.merchant_id, found.shop_id)),
         commissions=_of_promoter(promoter_id, key),
         titles={line.id: line.title or line.external_id for line in lines},
@@ -102,6 +108,13 @@ def order(order_id: str) -> ResponseReturnValue:
         role=trace.role,
         money=Money,
     )
+
+
+def _payday(merchant: Merchant, row: Row) -> datetime | None:
+    if row.on_hold or row.state not in (State.PENDING, State.AVAILABLE):
+        return None
+    ready = clock.now() if row.state == State.AVAILABLE else row.hold_until
+    return rhythm.next_payday(merchant, ready) if ready else None
 
 
 def recent(promoter_id: int) -> list[Row]:

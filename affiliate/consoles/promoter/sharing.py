@@ -13,7 +13,7 @@ from affiliate import clock, i18n, ids
 from affiliate.attribution.models import Attribution
 from affiliate.catalog.models import Product, Shop
 from affiliate.consoles import layout, lists
-from affiliate.consoles.promoter import bp, codes, market, material
+from affiliate.consoles.promoter import bp, codes, market, material, worth
 from affiliate.consoles.session import current_promoter_id
 from affiliate.db import db
 from affiliate.errors import NotFound
@@ -95,6 +95,8 @@ def sheet(link_id: str) -> ResponseReturnValue:
         product=product,
         shop=shop,
         goods=goods,
+        place=mine[0] if mine else None,
+        worth=worth.of([each.program for each in mine]).get((link.merchant_id, link.program_id)),
         clicks=insight.clicks_of([link.id])[link.id],
         tag=tag,
         captions=[

@@ -6,6 +6,7 @@ from affiliate.consoles import withdrawing
 from affiliate.consoles.promoter import bp
 from affiliate.consoles.session import current_promoter_id
 from affiliate.consoles.withdrawing import Asker
+from affiliate.i18n import _
 
 
 @bp.get("/wallet/withdraw/<merchant_id>/<currency>")
@@ -30,5 +31,6 @@ def _asker() -> Asker:
         "promoter/_layout.html",
         "promoter.withdraw",
         "promoter.wallet",
+        _("Wallet"),
         "promoter.tax",
     )
