@@ -279,6 +279,19 @@ def promoters(promoter_ids: Iterable[int]) -> dict[int, Promoter]:
     return {promoter.id: promoter for promoter in found}
 
 
+def team_of(promoter_id: int, levels: int) -> sa.Select[tuple[int]]:
+    """Who stands below this promoter now, so many levels deep: to be used in a clause."""
+    below = (
+        sa.select(Promoter.id, sa.literal(1).label("level"))
+        .where(Promoter.sponsor_id == promoter_id)
+        .cte("below", recursive=True)
+    )
+    next_level = sa.select(Promoter.id, below.c.level + 1).where(
+        Promoter.sponsor_id == below.c.id, below.c.level < levels
+    )
+    return sa.select(below.union_all(next_level).c.id)
+
+
 _UPLINES = sa.text("""
     WITH RECURSIVE up (start, at, level, promoter_id) AS (
         SELECT w.start, w.at, 0, w.start

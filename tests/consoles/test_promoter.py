@@ -14,11 +14,13 @@ from affiliate.people import joining
 from affiliate.people import service as people
 from affiliate.people.models import Promoter, Role
 from affiliate.settlement.models import Settlement
-from tests.consoles.promoter_town import Town, key_of_newest, statements
+from tests.consoles.promoter_town import BUYER, Town, key_of_newest, statements
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_product
+from tests.factories.links import a_link
 from tests.factories.orders import a_refund, deliver
 from tests.factories.people import a_merchant, a_promoter, a_user
+from tests.factories.programs import an_enrolment
 
 FINANCE = (Role.FINANCE_MAKER, Role.FINANCE_CHECKER)
 
@@ -291,6 +293,29 @@ def test_orders_are_found_by_state_and_read_in_pages(client, town):
     assert first.text.count('class="whole"') == 30
     assert second.text.count('class="whole"') == 1
     assert client.get("/promoter/orders/?state=paid").text.count('class="whole"') == 0
+
+
+def test_orders_of_the_team_are_shown_also_where_they_earn_nothing(client, town, other):
+    """Cora stands two below Ana; only one level is paid."""
+    with unit_of_work():
+        cora = a_promoter("Cora", sponsor=town.bia)
+        an_enrolment(town.program, cora)
+        link = a_link(town.program, cora)
+    town.order(client, link)
+    path = f"/promoter/orders/{key_of_newest()}"
+    sign_in(client, town.user)
+
+    listed, page = client.get("/promoter/orders/").text, client.get(path).text
+
+    for each in (listed, page):
+        assert "Your level earns nothing of it." in each
+        assert BUYER["email"] not in each
+    assert "By your team" in listed
+    assert path not in client.get("/promoter/").text
+    assert path not in client.get("/promoter/orders/?state=pending").text
+    sign_in(client, other.user)
+    assert path not in client.get("/promoter/orders/").text
+    assert client.get(path).status_code == 404
 
 
 # --- team --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from affiliate.people.models import Merchant, PayoutMode
 Key = tuple[int, int]  # merchant, order
 
 NEWEST = 5
+LEVELS = 3  # of the team whose orders are shown also when they earn nothing
 # What is asked for in the list, and the states of entries that this means.
 STATES = {
     "pending": (State.ESTIMATED, State.PENDING),
@@ -124,11 +125,14 @@ def recent(promoter_id: int) -> list[Row]:
     return _rows(promoter_id, found)
 
 
-def _mine(promoter_id: int) -> sa.Select[Any]:
-    """Orders this promoter earns from, and those credited to them that earn nothing."""
-    credited = sa.select(Attribution.merchant_id, Attribution.order_id).where(
-        Attribution.promoter_id == promoter_id
-    )
+def _mine(promoter_id: int, *, with_team: bool = False) -> sa.Select[Any]:
+    """Orders this promoter earns from, and those credited to them that earn nothing; also those of
+    the team, if asked for.
+    """
+    whose = Attribution.promoter_id == promoter_id
+    if with_team:
+        whose |= Attribution.promoter_id.in_(people.team_of(promoter_id, LEVELS))
+    credited = sa.select(Attribution.merchant_id, Attribution.order_id).where(whose)
     earned = sa.select(Commission.merchant_id, Commission.order_id).where(
         Commission.payee_id == promoter_id, Commission.payee_kind == "promoter"
     )
@@ -139,11 +143,10 @@ def _mine(promoter_id: int) -> sa.Select[Any]:
 
 
 def _chosen(promoter_id: int) -> sa.Select[Any]:
-    found = _mine(promoter_id)
     states = STATES.get(request.args.get("state", ""))
     if states is None:
-        return found
-    return found.where(
+        return _mine(promoter_id, with_team=True)
+    return _mine(promoter_id).where(
         sa.exists().where(
             Entry.merchant_id == Order.merchant_id,
             Entry.order_id == Order.id,
@@ -160,7 +163,7 @@ def _own(promoter_id: int, order_id: str) -> Order:
         key = ids.decode_pair("ord", order_id)
     except NotFound:
         abort(404)
-    mine = _mine(promoter_id).where(Order.merchant_id == key[0], Order.id == key[1])
+    mine = _mine(promoter_id, with_team=True).where(Order.merchant_id == key[0], Order.id == key[1])
     found: Order | None = db.session.scalar(mine)
     return found or abort(404)
 
@@ -174,12 +177,20 @@ def _rows(promoter_id: int, orders: Sequence[Order]) -> list[Row]:
     credited = attribution.of_orders(keys)
     earnings = earnings_of(promoter_id, keys)
     return [
-        _row(each, lines.get(key, []), pictures, credited.get(key), earnings.get(key, Earning()))
+        _row(
+            promoter_id,
+            each,
+            lines.get(key, []),
+            pictures,
+            credited.get(key),
+            earnings.get(key, Earning()),
+        )
         for each, key in zip(orders, keys, strict=True)
     ]
 
 
 def _row(
+    promoter_id: int,
     order: Order,
     lines: Sequence[Line],
     pictures: dict[tuple[int, int, str], str],
@@ -194,12 +205,12 @@ def _row(
         live[0].title if live else "",
         max(0, len(live) - 1),
         next((pictures[each] for each in images if each in pictures), None),
-        _level(earning),
+        _level(earning) or _team(promoter_id, credit),
         Money(earning.amount, order.currency),
         earning.state,
         earning.hold_until,
         earning.on_hold,
-        None if earning.amount else _why_nothing(order, credit, earning),
+        None if earning.amount else _why_nothing(promoter_id, order, credit, earning),
     )
 
 
@@ -259,7 +270,17 @@ def _level(earning: Earning) -> str | None:
     return trace.role(min(earning.roles))
 
 
-def _why_nothing(order: Order, credit: Attribution | None, earning: Earning) -> Any:
+def _team(promoter_id: int, credit: Attribution | None) -> Any:
+    """What stands in the place of a level that earns nothing."""
+    is_theirs = credit is not None and credit.promoter_id not in (None, promoter_id)
+    return _("By your team") if is_theirs else None
+
+
+def _why_nothing(
+    promoter_id: int, order: Order, credit: Attribution | None, earning: Earning
+) -> Any:
+    if order.cancelled_at is None and not earning.by_state and _team(promoter_id, credit):
+        return _("Your level earns nothing of it.")
     if credit and credit.refusal in {"test_order", "self_purchase"}:
         return trace.SENTENCES[credit.refusal]
     if order.cancelled_at:
