@@ -13,7 +13,7 @@ from affiliate.db import unit_of_work
 from affiliate.intake.platforms import standard
 from affiliate.people.models import Role
 from tests.browser.conftest import PHONE, barriers
-from tests.browser.test_live import ASKS_NEVER, live  # noqa: F401
+from tests.browser.test_live import ASKS_NEVER
 from tests.factories.people import a_merchant, a_user
 
 pytestmark = pytest.mark.browser
