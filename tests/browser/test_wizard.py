@@ -31,7 +31,7 @@ def knock(client, hook, secret, order):
     return client.post(urlsplit(hook).path, data=body, headers=headers).status_code
 
 
-def test_a_shop_is_connected_step_by_step(live, visit, client, run_jobs):  # noqa: F811
+def test_a_shop_is_connected_step_by_step(live, visit, client, run_jobs):
     with unit_of_work():
         owner = a_user(Role.MERCHANT_OWNER, merchant=a_merchant())
     page = visit("/merchant/shops/", as_=owner, size=PHONE)
