@@ -26,7 +26,8 @@ FINANCE = (Role.FINANCE_MAKER, Role.FINANCE_CHECKER)
 
 PAGES = [
     "/promoter/", "/promoter/live", "/promoter/market/", "/promoter/share/", "/promoter/orders/",
-    "/promoter/orders/?state=pending", "/promoter/orders/customers", "/promoter/team/",
+    "/promoter/orders/?state=pending", "/promoter/orders/?state=team",
+    "/promoter/orders/customers", "/promoter/team/",
     "/promoter/wallet/", "/promoter/wallet/account", "/promoter/wallet/account?kind=iban",
 ]  # fmt: skip
 STATEMENTS_MAX = 16  # of Today 15: test_promoter_today.py
@@ -305,16 +306,16 @@ def test_orders_of_the_team_are_shown_also_where_they_earn_nothing(client, town,
     path = f"/promoter/orders/{key_of_newest()}"
     sign_in(client, town.user)
 
-    listed, page = client.get("/promoter/orders/").text, client.get(path).text
+    listed, page = client.get("/promoter/orders/?state=team").text, client.get(path).text
 
     for each in (listed, page):
         assert "Your level earns nothing of it." in each
         assert BUYER["email"] not in each
     assert "By your team" in listed
-    assert path not in client.get("/promoter/").text
-    assert path not in client.get("/promoter/orders/?state=pending").text
+    for place in ("/promoter/", "/promoter/orders/", "/promoter/orders/?state=pending"):
+        assert path not in client.get(place).text
     sign_in(client, other.user)
-    assert path not in client.get("/promoter/orders/").text
+    assert path not in client.get("/promoter/orders/?state=team").text
     assert client.get(path).status_code == 404
 
 

@@ -125,27 +125,36 @@ def recent(promoter_id: int) -> list[Row]:
     return _rows(promoter_id, found)
 
 
-def _mine(promoter_id: int, *, with_team: bool = False) -> sa.Select[Any]:
-    """Orders this promoter earns from, and those credited to them that earn nothing; also those of
-    the team, if asked for.
-    """
-    whose = Attribution.promoter_id == promoter_id
-    if with_team:
-        whose |= Attribution.promoter_id.in_(people.team_of(promoter_id, LEVELS))
-    credited = sa.select(Attribution.merchant_id, Attribution.order_id).where(whose)
+def _mine(promoter_id: int) -> sa.Select[Any]:
+    """Orders this promoter earns from, and those credited to them that earn nothing."""
     earned = sa.select(Commission.merchant_id, Commission.order_id).where(
         Commission.payee_id == promoter_id, Commission.payee_kind == "promoter"
     )
+    return _orders(_credited(Attribution.promoter_id == promoter_id).union(earned))
+
+
+def _of_team(promoter_id: int) -> sa.Select[Any]:
+    """Orders credited to those below this promoter, whatever they bring upwards."""
+    return _orders(_credited(Attribution.promoter_id.in_(people.team_of(promoter_id, LEVELS))))
+
+
+def _credited(whose: sa.ColumnElement[bool]) -> sa.Select[int, int]:
+    return sa.select(Attribution.merchant_id, Attribution.order_id).where(whose)
+
+
+def _orders(keys: Any) -> sa.Select[Any]:
     return sa.select(Order).where(
-        sa.tuple_(Order.merchant_id, Order.id).in_(credited.union(earned)),
-        Order.placed_at.is_not(None),
+        sa.tuple_(Order.merchant_id, Order.id).in_(keys), Order.placed_at.is_not(None)
     )
 
 
 def _chosen(promoter_id: int) -> sa.Select[Any]:
-    states = STATES.get(request.args.get("state", ""))
+    asked = request.args.get("state", "")
+    if asked == "team":
+        return _of_team(promoter_id)
+    states = STATES.get(asked)
     if states is None:
-        return _mine(promoter_id, with_team=True)
+        return _mine(promoter_id)
     return _mine(promoter_id).where(
         sa.exists().where(
             Entry.merchant_id == Order.merchant_id,
@@ -163,9 +172,13 @@ def _own(promoter_id: int, order_id: str) -> Order:
         key = ids.decode_pair("ord", order_id)
     except NotFound:
         abort(404)
-    mine = _mine(promoter_id, with_team=True).where(Order.merchant_id == key[0], Order.id == key[1])
-    found: Order | None = db.session.scalar(mine)
-    return found or abort(404)
+    for shown in (_mine(promoter_id), _of_team(promoter_id)):
+        found: Order | None = db.session.scalar(
+            shown.where(Order.merchant_id == key[0], Order.id == key[1])
+        )
+        if found:
+            return found
+    raise NotFound
 
 
 def _rows(promoter_id: int, orders: Sequence[Order]) -> list[Row]:
