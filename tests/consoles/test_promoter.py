@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
+from affiliate import clock as time
 from affiliate import ids
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Entry
 from affiliate.db import db, unit_of_work
+from affiliate.links import token
 from affiliate.people import joining
 from affiliate.people import service as people
 from affiliate.people.models import Promoter, Role
@@ -18,7 +20,7 @@ from tests.consoles.promoter_town import BUYER, Town, key_of_newest, statements
 from tests.consoles.signed_in import sign_in
 from tests.factories.catalog import a_product
 from tests.factories.links import a_link
-from tests.factories.orders import a_refund, deliver
+from tests.factories.orders import a_refund, an_order, deliver
 from tests.factories.people import a_merchant, a_promoter, a_user
 from tests.factories.programs import an_enrolment
 
@@ -317,6 +319,21 @@ def test_orders_of_the_team_are_shown_also_where_they_earn_nothing(client, town,
     sign_in(client, other.user)
     assert path not in client.get("/promoter/orders/?state=team").text
     assert client.get(path).status_code == 404
+
+
+def test_an_order_that_several_share_is_each_ones_own(client):
+    with unit_of_work():
+        town = Town("Mar", model="linear")
+        other = a_user(Role.PROMOTER, promoter=town.bia)
+        links = [town.link, a_link(town.program, town.bia)]
+    tk = ".".join(token.make(each.id, time.now(), b"abc") for each in links)
+    deliver(client, town.shop, an_order(tk, total="100.00"))
+
+    for user in (town.user, other):
+        sign_in(client, user)
+        page = client.get("/promoter/orders/").text
+        assert key_of_newest() in page
+        assert "By your team" not in page
 
 
 # --- team --------------------------------------------------------------------------------------

@@ -212,18 +212,19 @@ def _row(
 ) -> Row:
     live = [line for line in lines if not line.removed]
     images = (_picture_key(order, line) for line in live)
+    of_team = _is_of_team(promoter_id, credit, earning)
     return Row(
         order,
         ids.encode("ord", order.merchant_id, order.id),
         live[0].title if live else "",
         max(0, len(live) - 1),
         next((pictures[each] for each in images if each in pictures), None),
-        _level(earning) or _team(promoter_id, credit),
+        _("By your team") if of_team else _level(earning),
         Money(earning.amount, order.currency),
         earning.state,
         earning.hold_until,
         earning.on_hold,
-        None if earning.amount else _why_nothing(promoter_id, order, credit, earning),
+        None if earning.amount else _why_nothing(order, credit, earning, of_team=of_team),
     )
 
 
@@ -277,22 +278,21 @@ def _of_promoter(promoter_id: int, order: Key) -> list[Commission]:
     )
 
 
+def _is_of_team(promoter_id: int, credit: Attribution | None, earning: Earning) -> bool:
+    """Somebody else's, of which nothing came up. Who shares an order has a role in it."""
+    return credit is not None and credit.promoter_id != promoter_id and not earning.roles
+
+
 def _level(earning: Earning) -> str | None:
     if not earning.roles or earning.roles & {"direct", "rebate"}:
         return None
     return trace.role(min(earning.roles))
 
 
-def _team(promoter_id: int, credit: Attribution | None) -> Any:
-    """What stands in the place of a level that earns nothing."""
-    is_theirs = credit is not None and credit.promoter_id not in (None, promoter_id)
-    return _("By your team") if is_theirs else None
-
-
 def _why_nothing(
-    promoter_id: int, order: Order, credit: Attribution | None, earning: Earning
+    order: Order, credit: Attribution | None, earning: Earning, *, of_team: bool
 ) -> Any:
-    if order.cancelled_at is None and not earning.by_state and _team(promoter_id, credit):
+    if of_team and order.cancelled_at is None:
         return _("Your level earns nothing of it.")
     if credit and credit.refusal in {"test_order", "self_purchase"}:
         return trace.SENTENCES[credit.refusal]
