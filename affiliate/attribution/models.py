@@ -109,6 +109,7 @@ class Binding(Owned, Model):
         same_merchant("order_id", "orders"),
         sa.UniqueConstraint("merchant_id", "customer", "program_id", "order_id"),
         sa.Index("bindings_order_idx", "merchant_id", "order_id"),
+        sa.Index("bindings_promoter_idx", "promoter_id", "until"),
     )
 
 

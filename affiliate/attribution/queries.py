@@ -79,7 +79,7 @@ class Bound:
 
 # Of a customer with several hashes each order leaves as many rows: one that a later order of any
 # promoter added to says nothing any more.
-_BOUND = sa.text("""
+BOUND = sa.text("""
     WITH mine AS (
         SELECT * FROM bindings
          WHERE promoter_id = :promoter AND since <= :now AND until > :now
@@ -102,4 +102,4 @@ HASHES = 3  # of one customer at most: mailbox, phone, id in the shop
 def bound_to(promoter_id: int, most: int) -> list[Bound]:
     """Whom an order ties to this promoter now, the latest first."""
     given = {"promoter": promoter_id, "now": clock.now(), "most": most, "rows": most * HASHES * 4}
-    return [Bound(*row) for row in db.session.execute(_BOUND, given)]
+    return [Bound(*row) for row in db.session.execute(BOUND, given)]

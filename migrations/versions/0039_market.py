@@ -1,4 +1,6 @@
-"""What the market says of offers: how good they are, and what sells better than before."""
+"""What the market says of offers: how good they are, and what sells better than before; and who is
+bound to a promoter is found by an index.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,8 +34,10 @@ def upgrade() -> None:
         "product_sales",
         sa.Column("lately", sa.BigInteger, nullable=False, server_default="0"),
     )
+    op.create_index("bindings_promoter_idx", "bindings", ["promoter_id", "until"])
 
 
 def downgrade() -> None:
+    op.drop_index("bindings_promoter_idx", "bindings")
     op.drop_column("product_sales", "lately")
     op.drop_table("offer_figures")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from affiliate import clock as time
 from affiliate import ids
+from affiliate.attribution import queries as attribution
 from affiliate.commissions import service as commissions
 from affiliate.commissions.models import Entry
 from affiliate.db import db, unit_of_work
@@ -296,6 +297,15 @@ def test_orders_are_found_by_state_and_read_in_pages(client, town):
     assert first.text.count('class="whole"') == 30
     assert second.text.count('class="whole"') == 1
     assert client.get("/promoter/orders/?state=paid").text.count('class="whole"') == 0
+
+
+def test_bound_customers_are_found_by_an_index(town):
+    db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+    given = {"promoter": town.ana.id, "now": time.now(), "most": 9, "rows": 9}
+
+    plan = db.session.scalars(sa.text(f"EXPLAIN {attribution.BOUND.text}"), given).all()
+
+    assert "bindings_promoter_idx" in "\n".join(plan)
 
 
 def test_orders_of_the_team_are_shown_also_where_they_earn_nothing(client, town, other):
